@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * capture: the one capture core under all drivers. A group is a folder
+ * HOME/active/<group UUID>/ with a control file (locks, the reservation word,
+ * volume table) and segments (captured transactions), shared by mapping by
+ * all processes that write to the group's volumes. It knows nothing of where
+ * writes come from.
+ *
+ * One transaction, "publish, issue, complete" (design 4, rules 9.3 to 9.8):
+ *
+ *   1 position lock of the volume (write() and O_APPEND only), then the
+ *     offset is asked for; size lock of the volume (when the size changes);
+ *     then the range's stripes, ascending. All are robust mutexes.
+ *   2 a stripe left dirty by a dead owner: everything is released, its
+ *     unfinished transactions are settled, and 1 is begun anew.
+ *   3 first write since the group was last clean: the mark `unclean` is made
+ *     durable (the activity log will take its place).
+ *   4 reservation, under the reserve lock: mode, number, slot, room. The slot
+ *     says what it is for before the reservation word is advanced by one
+ *     atomic store. A full segment is rolled over here; the spool limit is
+ *     enforced here.
+ *   5 the caller's buffer is copied, once, into the segment; sums; the slot
+ *     is published.
+ *   6 the disk is written, from the segment.
+ *   7 the slot's state word (state and length really written) is stored.
+ *   8 unlock.
+ *
+ * A range's locks are held until its slot is done. So a slot that is not done
+ * and whose locks can all be taken belongs to nobody alive: it is settled
+ * (never published: void; else the range is re-read), by whoever next wants
+ * the range, or by the sealer.
+ *
+ * Locks are taken in all modes, so that a copy-in and a writer never pass
+ * each other. Lock order: settle, position, size, stripes, reserve.
+ *
+ * Functions are thread safe, and fork safe after capture_after_fork. None
+ * allocates after attach, and none is a cancellation point. In a captured
+ * program the functions marked (*) must not be interrupted by a handler that
+ * leaves them; the driver defers signals.
+ */
+#ifndef AIMDRIVER_CAPTURE_H
+#define AIMDRIVER_CAPTURE_H
+
+#include "common/err.h"
+#include "common/uuid.h"
+#include "fileformat/header.h"
+#include "fileformat/iocb.h"
+#include "fileformat/note.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define CAPTURE_CHUNK (UINT64_C(1) << 20) /* largest transaction's data */
+
+struct capture;
+
+enum capture_mode {
+	CAPTURE_OFF = 1,	 /* before the first base: writes pass */
+	CAPTURE_ON = 2,
+	CAPTURE_PASSTHROUGH = 3, /* (next release) */
+};
+
+enum capture_policy { CAPTURE_BLOCK = 1, CAPTURE_FAIL = 2 };
+
+/* ---- making a group (manager, coordinator) ---- */
+
+struct capture_volume {
+	struct uuid uuid;
+	enum volume_kind kind;
+	uint64_t size;
+	char path[1024]; /* absolute */
+	/* as last seen when nobody was attached; 0: not yet known */
+	uint64_t dev, ino, rdev;
+	int64_t mtime_ns, ctime_ns;
+};
+
+/*
+ * Makes the group's folder (mode 2770, owned by Unix group `access`, or ours
+ * when (gid_t)-1) with a control file that has no volumes, mode OFF, next
+ * number 1. Durable. An existing one is REFUSED.
+ */
+int capture_create(const char *home, const struct uuid *group, gid_t access,
+    struct err *e) CHECKED;
+/* Adds a volume to a group to which nobody is attached. Durable. */
+int capture_add_volume(const char *home, const struct uuid *group,
+    const struct capture_volume *v, struct err *e) CHECKED;
+/*
+ * Records afresh dev, ino, size, mtime, ctime of all volumes as they are now
+ * (after the operator has accepted a change outside AIM), nobody attached.
+ */
+int capture_accept_volumes(
+    const char *home, const struct uuid *group, struct err *e) CHECKED;
+
+/* ---- attaching ---- */
+
+enum {
+	CAPTURE_WRITER = 1u << 0,      /* opens all volumes read-write (9.13) */
+	CAPTURE_COORDINATOR = 1u << 1, /* opens them read-only; may seal */
+	CAPTURE_INSPECT = 1u << 2,     /* opens no volume; reads positions */
+};
+
+/*
+ * Maps the control file, re-initialises it if the machine has booted since
+ * (9.13; a group with the unclean mark then has needs_recovery and mode OFF),
+ * checks each volume's path, device, inode and, on the first attach, size and
+ * times (9.12: REFUSED, "changed outside AIM"). Descriptors are close-on-exec
+ * and >= 1000 where the limit allows.
+ */
+int capture_attach(const char *home, const struct uuid *group, unsigned flags,
+    struct capture **out, struct err *e) CHECKED;
+/* The last one to leave records the volumes' size and times. */
+void capture_detach(struct capture *c);
+/* In the child of fork(), before anything else is called. */
+void capture_after_fork(struct capture *c);
+
+const struct uuid *capture_group(const struct capture *c);
+uint32_t capture_volume_count(const struct capture *c);
+void capture_volume_get(
+    const struct capture *c, uint32_t i, struct capture_volume *out);
+/* Index of the volume that is this file or block device; -1: none. */
+int capture_volume_find(const struct capture *c, const struct stat *st);
+/* True for a descriptor number that belongs to c. */
+bool capture_owns_fd(const struct capture *c, int fd);
+
+/* ---- capturing (drivers) ---- */
+
+enum capture_place {
+	CAPTURE_AT = 1,	      /* req->off says where */
+	CAPTURE_POSITION = 2, /* locate() says, under the position lock */
+	CAPTURE_APPEND = 3,   /* at the end, under position and size lock */
+};
+
+struct capture_req {
+	uint32_t volume;
+	enum aim_op op; /* WRITE, ZERO, DISCARD, RESIZE (off: new size) */
+	uint32_t flags; /* IOCB_FUA */
+	enum capture_place place;
+	bool direct;  /* the segment's copy must be aligned for O_DIRECT */
+	uint64_t off; /* bytes */
+	uint64_t len; /* bytes; WRITE: at most the sum of iov */
+	const struct iovec *iov; /* WRITE only */
+	int iov_count;
+	void *ctx; /* for the calls below */
+	/* The current position, or -errno. POSITION only. */
+	int64_t (*locate)(void *ctx);
+	/*
+	 * Makes the change on the disk: `data` is the segment's copy (NULL
+	 * when the op has none). Bytes done, or -errno; -errno with *clean
+	 * set says that the kernel refused before any I/O. In mode OFF `data`
+	 * is NULL for WRITE too and the driver uses the caller's own buffer
+	 * from byte `done` on.
+	 */
+	int64_t (*issue)(void *ctx, const void *data, uint64_t len,
+	    uint64_t off, uint64_t done, bool *clean);
+	/* While waiting for the spool, with no lock held: true gives up with
+	 * -EINTR (or the bytes already done). May be NULL. */
+	bool (*interrupted)(void *ctx);
+};
+
+/*
+ * (*) Captures and carries out one request, in transactions of at most
+ * CAPTURE_CHUNK. Returns bytes done (RESIZE, ZERO and DISCARD: 0), or -errno
+ * as the plain call would: what the disk said, or -ENOSPC (spool full, policy
+ * fail), -EFAULT never (the driver guards the copy), -EIO (our own trouble:
+ * the text is kept for capture_trouble).
+ */
+int64_t capture_submit(struct capture *c, const struct capture_req *req);
+
+/* (*) Notes that a flush of the volume has succeeded, in the stream. */
+int capture_flushed(struct capture *c, uint32_t volume);
+
+/* The last thing that went wrong inside, for the driver's message. */
+const char *capture_trouble(const struct capture *c);
+
+/* ---- control and copy-in (manager, coordinator) ---- */
+
+/* Puts a control transaction with `len` bytes of payload into the stream;
+ * *number is its number. REFUSED when the mode is not ON. */
+int capture_control(struct capture *c, enum aim_op op, const void *payload,
+    uint32_t len, uint64_t *number, struct err *e) CHECKED;
+
+/*
+ * Copies in one extent of at most CAPTURE_CHUNK (data) or CAPTURE_HOLE_CHUNK
+ * (when it is a hole): reads it under its range lock and puts it into the
+ * stream as COPYIN or COPYIN_ZERO. *done is how far it got (>= 1 unless at
+ * the volume's end: 0). Never waits for the spool limit.
+ */
+#define CAPTURE_HOLE_CHUNK (UINT64_C(1) << 26)
+int capture_copyin(struct capture *c, uint32_t volume, uint64_t off,
+    uint64_t *done, struct err *e) CHECKED;
+
+/* ---- sealing (coordinator) ---- */
+
+/* A run of settled transactions inside one segment, ready for a file. */
+struct capture_span {
+	uint64_t first, last; /* transaction numbers */
+	uint32_t segment, slot;
+	uint64_t data_len; /* raw payload bytes */
+	uint64_t copyin_len; /* of those, of copy-ins */
+	uint64_t oldest_ns;  /* wall clock of first */
+	bool full;	     /* the segment has been rolled over */
+};
+
+/*
+ * The oldest run that begins at `next` and that may be sealed now: it ends
+ * before a pending transaction of a live owner (then *pending_ns, if not
+ * NULL, says since when: 0 for none), before a COPYIN_BEGIN that is not its
+ * first, and after a COPYIN_END. Orphans found on the way are settled.
+ * Returns 1, 0 when there is none, -1 (CORRUPT: the segment's content cannot
+ * be believed).
+ */
+int capture_span_next(struct capture *c, uint64_t next,
+    struct capture_span *out, uint64_t *pending_ns, struct err *e) CHECKED;
+
+/*
+ * Copies transaction `first + i` of the span out of the shared segment,
+ * checks bounds and sums, and hands it over with its payload, which lies in
+ * `room` (at least CAPTURE_CHUNK bytes). The size that the volume had before
+ * the span's first transaction comes from capture_sizes.
+ */
+int capture_span_entry(struct capture *c, const struct capture_span *s,
+    uint32_t i, struct iocb *out, uint8_t *room, struct err *e) CHECKED;
+
+/* All up to `upto` is in durable journal files: recycles what it can. */
+void capture_sealed(struct capture *c, uint64_t upto);
+
+struct capture_status {
+	enum capture_mode mode;
+	enum capture_policy policy;
+	uint64_t reserved;   /* highest number given out; 0: none */
+	uint64_t completed;  /* all up to here are settled */
+	uint64_t sealed;     /* as told by capture_sealed */
+	uint64_t sealed_request; /* somebody wants all up to here sealed */
+	uint64_t oldest_unsealed_ns; /* wall clock; 0: none */
+	uint64_t unsealed_bytes; /* payload waiting in segments */
+	uint64_t segment_bytes;	 /* size of all segment files */
+	uint64_t spool_bytes, spool_limit;
+	uint32_t waiting;	/* writers that wait for the spool now */
+	bool unclean;		/* the mark is on disk */
+	bool needs_recovery;	/* booted without having been closed cleanly */
+	bool suspect;		/* a flush failed, or a gap was recorded */
+	bool attached;		/* somebody else is attached as a writer */
+	uint32_t segments, segments_free;
+	uint64_t boots;
+};
+void capture_status(struct capture *c, struct capture_status *out);
+
+/* Wants everything up to `upto` sealed without waiting for age. */
+void capture_request_seal(struct capture *c, uint64_t upto);
+/* Sleeps until a segment has been rolled over, sealing was requested, or the
+ * time is over. One waiter (the sealer). */
+void capture_wait(struct capture *c, uint32_t wait_ms);
+
+/*
+ * Changes the mode with all writers locked out for a moment; ON sets the
+ * volumes' sizes afresh. Durable.
+ */
+int capture_set_mode(
+    struct capture *c, enum capture_mode mode, struct err *e) CHECKED;
+/* bytes of sealed, unpruned files (copy-ins left out), as the coordinator
+ * counts them; wakes writers when there is room again. limit 0: none. */
+void capture_set_spool(struct capture *c, uint64_t bytes, uint64_t limit,
+    enum capture_policy policy);
+
+/*
+ * After an unclean boot: throws away what segments hold (kept aside as
+ * *.broken), next number = `next`, mode OFF, needs_recovery false. The unclean
+ * mark stays until capture_close_clean.
+ */
+int capture_recover(struct capture *c, uint64_t next, struct err *e) CHECKED;
+
+/*
+ * With all writers locked out for a moment: if everything reserved is settled
+ * and sealed (sealed == reserved), flushes the volumes and takes the unclean
+ * mark away, durably. 1 done (or already clean), 0 not now, -1.
+ */
+int capture_close_clean(struct capture *c, struct err *e) CHECKED;
+
+/* fdatasync of every volume, begun now; what was completed before is on the
+ * disk when it returns 0. */
+int capture_flush_volumes(struct capture *c, struct err *e) CHECKED;
+
+/* Live size in bytes of each volume as of just before transaction `next`,
+ * which must be the number that follows the last sealed one. */
+void capture_sizes(
+    struct capture *c, uint64_t *sizes /* capture_volume_count */);
+
+/* Is every volume's path still the same object? (9.12, at each heartbeat) */
+int capture_check_paths(struct capture *c, struct err *e) CHECKED;
+
+#endif

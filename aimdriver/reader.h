@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reader: reads one journal file from a descriptor, in order, with bounded
+ * memory (the header, one block of IOCBs, two chunks).
+ *
+ * reader_open checks the header alone and the file's length. reader_verify
+ * checks everything: signature first (if a key is given), then the stored
+ * digest, then each IOCB, its order, bounds against the volumes' sizes as
+ * they change, payload sums, and the content digest. Only a file that was
+ * verified whole may be acted upon; do so through the same reader, which
+ * re-checks sums on the way.
+ * Errors: CORRUPT for bytes (the text names the offset and transaction),
+ * REFUSED for versions, keys and features not known, others from the system.
+ * One thread at a time.
+ */
+#ifndef AIMDRIVER_READER_H
+#define AIMDRIVER_READER_H
+
+#include "common/err.h"
+#include "fileformat/ack.h"
+#include "fileformat/header.h"
+#include "fileformat/iocb.h"
+#include "fileformat/sign.h"
+
+struct reader;
+
+/* Borrows fd, which stays open and unmoved by others. `name` is for texts. */
+int reader_open(int fd, const char *name, struct reader **out, struct err *e)
+    CHECKED;
+void reader_close(struct reader *r);
+
+const struct journal_header *reader_header(const struct reader *r);
+void reader_volume(
+    const struct reader *r, uint32_t i, struct journal_volume *out);
+bool reader_has_target(const struct reader *r, const struct uuid *mirror);
+void reader_target(const struct reader *r, uint32_t i, struct uuid *out);
+/* The position that this file ends at. */
+void reader_position(const struct reader *r, struct position *out);
+
+/* key NULL: the signature is not looked at. Leaves the reader at the start. */
+int reader_verify(
+    struct reader *r, const struct sign_public *key, struct err *e) CHECKED;
+
+/*
+ * The next IOCB: 1, 0 at the end, -1. *data is its payload (NULL when it has
+ * none), valid until the next call.
+ */
+int reader_next(struct reader *r, struct iocb *out, const uint8_t **data,
+    struct err *e) CHECKED;
+void reader_rewind(struct reader *r);
+
+#endif

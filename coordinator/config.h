@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config: what the catalogue says, as plain structs handed to the roles.
+ * A role copies what it is given; a change of configuration restarts it.
+ */
+#ifndef COORDINATOR_CONFIG_H
+#define COORDINATOR_CONFIG_H
+
+#include "common/name.h"
+#include "common/uuid.h"
+#include "fileformat/pairing.h"
+#include "fileformat/sign.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct volume_config {
+	char name[NAME_LIMIT];
+	struct uuid uuid;
+	enum volume_kind kind;
+	uint64_t size; /* when it was added */
+	char path[PATH_MAX];
+};
+
+/* A group of which this site is the source. */
+struct group_config {
+	char name[NAME_LIMIT];
+	struct uuid uuid, stream;
+	uint64_t spool_limit; /* bytes; 0: none */
+	bool spool_fail;      /* else block */
+	uint32_t seal_age_ms; /* default 1000 */
+	uint32_t heartbeat_ms; /* default 30000 */
+	uint32_t retention_ms; /* least age of a file before it is pruned */
+	enum codec codec;
+	uint32_t volume_count;
+	struct volume_config *volumes; /* owned by the catalogue snapshot */
+};
+
+enum prune_at { PRUNE_APPLIED = 1, PRUNE_STORED = 2 };
+
+struct destination_config {
+	char name[NAME_LIMIT];
+	struct uuid uuid;
+	struct uuid group, stream;
+	struct uuid mirror, mirror_site; /* from the pairing text */
+	struct sign_public mirror_key;
+	char mirror_site_name[NAME_LIMIT];
+	char url[2048];	    /* file:///DIR or sftp://user@host:port/DIR */
+	char ack_url[2048]; /* "" : the same */
+	char key_file[PATH_MAX], known_hosts[PATH_MAX], ack_key_file[PATH_MAX];
+	bool paused;
+	enum prune_at prune_at;
+};
+
+struct mirror_volume_config {
+	char name[NAME_LIMIT];
+	struct uuid uuid;
+	enum volume_kind source_kind;
+	uint64_t size; /* at pairing */
+	char path[PATH_MAX];
+	enum volume_kind kind; /* of what is at path */
+};
+
+/* A group of which this site holds a mirror. */
+struct mirror_config {
+	char group_name[NAME_LIMIT];
+	struct uuid uuid; /* the mirror's own */
+	struct uuid group, stream, source_site;
+	char source_site_name[NAME_LIMIT];
+	struct sign_public source_key;
+	char incoming[PATH_MAX]; /* DIR; files are in DIR/<stream>/ */
+	bool fetch_paused, apply_paused;
+	uint32_t done_keep; /* applied files kept in done/ */
+	uint32_t volume_count;
+	struct mirror_volume_config *volumes;
+};
+
+#endif

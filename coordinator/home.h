@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * home: the folder of a site, its key, and the names of all that is in it.
+ *
+ *   catalogue.db                configuration and history (SQLite)
+ *   keys/site.key               Ed25519 seed, hex, mode 0600
+ *   active/<group>/             control file and segments (aimdriver)
+ *   sealed/<stream>/NAME.aim    journal files not yet pruned
+ *   stage/<mirror>/NAME.aim     received and verified
+ *   done/<mirror>/NAME.aim      applied, kept for retention
+ *   quarantine/                 what was refused, with NAME.why beside it
+ *   state/lock                  OFD lock of the coordinator
+ *   state/coordinator.sock      requests of the manager
+ *   state/<destination>.ack     last valid acknowledgement of a destination
+ *   state/<destination>.job     copy-in that is queued or under way
+ *   state/<destination>.ship    shipper's progress and trouble, for status
+ *   state/<mirror>.state        redriver's two slots
+ *   state/<mirror>.recv         receiver's progress and trouble, for status
+ *   state/<group>.source        sealer's progress and trouble, for status
+ *
+ * (<...> are UUIDs.) Files for status are "key value" lines, see note_*.
+ */
+#ifndef COORDINATOR_HOME_H
+#define COORDINATOR_HOME_H
+
+#include "common/err.h"
+#include "common/name.h"
+#include "common/uuid.h"
+#include "fileformat/sign.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct home {
+	char path[PATH_MAX];
+	int dir; /* descriptors of the folder and of those in it */
+	int sealed, stage, done, quarantine, state;
+	struct uuid site;
+	char site_name[NAME_LIMIT];
+	struct sign_secret key;
+};
+
+/* Makes a home; REFUSED on NFS, FUSE, 9p, or where one is already. */
+int home_create(const char *path, const char *site_name, struct err *e) CHECKED;
+/* Opens it; REFUSED with guidance when there is none, when its key file is
+ * not private, or when it belongs to another machine (rule 9.18). */
+int home_open(const char *path, struct home *out, struct err *e) CHECKED;
+void home_close(struct home *h);
+
+/*
+ * Puts a file that was refused into quarantine/ (a copy of at most 64 MiB if
+ * it lies on another file system), with the reason beside it, and removes it
+ * from where it was. The folder holds at most 256 files; the oldest go.
+ */
+int home_quarantine(struct home *h, int dir, const char *name,
+    const char *reason, struct err *e) CHECKED;
+
+/* Small "key value" files: whole or untouched, not synced (status only). */
+struct note_pair {
+	const char *key;
+	const char *value;
+};
+int note_write(struct home *h, const char *name, const struct note_pair *pairs,
+    size_t count, struct err *e) CHECKED;
+/* Copies the value of `key` into `out`; false when file or key is missing. */
+bool note_read(
+    struct home *h, const char *name, const char *key, char *out, size_t room);
+
+#endif

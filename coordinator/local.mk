@@ -1,0 +1,18 @@
+# coordinator: the one daemon of a site, and all that the manager asks of it.
+noinst_LIBRARIES += libcoordinator.a
+libcoordinator_a_SOURCES =
+
+# the site: home, catalogue, requests, supervisor
+libcoordinator_a_SOURCES += \
+	coordinator/config.h \
+	coordinator/home.h \
+	coordinator/roles.h
+
+# the source's side: seal, copy-in, prune, ship
+libcoordinator_a_SOURCES += \
+	coordinator/job.h \
+	coordinator/transport.h
+
+# the mirror's side: receive, apply, acknowledge
+libcoordinator_a_SOURCES += \
+	coordinator/mirror_state.h

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * roles: the workers of a coordinator. Each configured thing has one: a source
+ * group (seal, copy-in, heartbeat, prune), a destination (ship, fetch its
+ * acknowledgement), a mirror's receiver (receive, verify, stage, publish the
+ * acknowledgement) and a mirror's redriver (apply). The supervisor runs each
+ * in a child process of its own, so that one that hangs or dies hurts nobody;
+ * they share nothing but files in the home, and learn of each other's
+ * progress by inotify, with a time-out as the truth. `--once` calls the
+ * *_pass functions one after the other.
+ *
+ * *_open takes what was left by any crash and puts it right. *_pass does all
+ * that can be done now: 1 when it did something, 0 when there was nothing to
+ * do, -1 (RETRY: again after a while; anything else: the operator must look;
+ * either way what was done stays done). *_wait sleeps until there may be more
+ * to do, at most wait_ms. *_close gives everything back. One thread each.
+ *
+ * A role keeps its status file (home.h) up to date itself.
+ */
+#ifndef COORDINATOR_ROLES_H
+#define COORDINATOR_ROLES_H
+
+#include "coordinator/config.h"
+#include "coordinator/home.h"
+
+/* ---- source (source.c, seal.c, copyin.c, prune.c) ---- */
+struct source;
+/* `destinations`: those of this group, `count` of them. */
+int source_open(struct home *h, const struct group_config *g,
+    const struct destination_config *destinations, uint32_t count,
+    struct source **out, struct err *e) CHECKED;
+int source_pass(struct source *s, struct err *e) CHECKED;
+void source_wait(struct source *s, uint32_t wait_ms);
+void source_close(struct source *s);
+/* Seals everything that is settled now, whatever its age. */
+int source_seal_all(struct source *s, struct err *e) CHECKED;
+/* Clean shutdown: seals all, closes the group cleanly if nobody writes. */
+int source_finish(struct source *s, struct err *e) CHECKED;
+
+/* ---- destination (ship.c, transport*.c) ---- */
+struct ship;
+int ship_open(struct home *h, const struct destination_config *d,
+    struct ship **out, struct err *e) CHECKED;
+int ship_pass(struct ship *s, struct err *e) CHECKED;
+void ship_wait(struct ship *s, uint32_t wait_ms);
+void ship_close(struct ship *s);
+
+/* ---- mirror: receiver (receive.c) ---- */
+struct receive;
+int receive_open(struct home *h, const struct mirror_config *m,
+    struct receive **out, struct err *e) CHECKED;
+int receive_pass(struct receive *r, struct err *e) CHECKED;
+void receive_wait(struct receive *r, uint32_t wait_ms);
+void receive_close(struct receive *r);
+
+/* ---- mirror: redriver (apply.c) ---- */
+struct apply;
+int apply_open(struct home *h, const struct mirror_config *m,
+    struct apply **out, struct err *e) CHECKED;
+int apply_pass(struct apply *a, struct err *e) CHECKED;
+void apply_wait(struct apply *a, uint32_t wait_ms);
+void apply_close(struct apply *a);
+
+#endif

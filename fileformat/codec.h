@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * codec: one chunk of Data, raw <-> stored. A stored chunk is a header of
+ * CHUNK_HEADER_LEN bytes (stored length, raw length, codec, XXH3-64 of the
+ * stored bytes) and the stored bytes. Pure, thread safe; output buffers are
+ * exactly as large as declared, so a bomb cannot grow (fault F63).
+ */
+#ifndef FILEFORMAT_CODEC_H
+#define FILEFORMAT_CODEC_H
+
+#include "fileformat/header.h"
+
+#define CHUNK_HEADER_LEN 24
+
+struct chunk {
+	uint32_t stored_len, raw_len;
+	enum codec codec;
+	uint64_t sum;
+};
+
+/* Enough for one stored chunk with its header, whatever the codec. */
+#define CHUNK_STORED_LIMIT (JOURNAL_CHUNK_LIMIT + (JOURNAL_CHUNK_LIMIT >> 6) + 1024)
+
+/*
+ * Encodes `len` (1..JOURNAL_CHUNK_LIMIT) raw bytes, header included; falls
+ * back to CODEC_NONE when compressing does not help. Level 0: the default.
+ * *codec says what was used; returns the stored length with header.
+ */
+size_t chunk_encode(const uint8_t *raw, size_t len, enum codec want, int level,
+    uint8_t *out, size_t room, enum codec *used);
+enum verdict chunk_header_decode(
+    const uint8_t *bytes, size_t len, struct chunk *out, struct why *why);
+/* `stored` has c->stored_len bytes, `raw` room for c->raw_len. */
+enum verdict chunk_decode(const struct chunk *c, const uint8_t *stored,
+    uint8_t *raw, struct why *why);
+
+#endif

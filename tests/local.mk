@@ -1,0 +1,19 @@
+# tests: check_MODULE.c is one unit-test program; its name here is enough.
+if HAVE_CHECK
+UNIT_TESTS =
+
+# ground floor
+
+# journal format
+
+# capture core and preload driver
+
+# coordinator: source
+
+# coordinator: mirror
+
+# site, requests, manager
+
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+endif
