@@ -3,12 +3,16 @@
  * home: the folder of a site, its key, and the names of all that is in it.
  *
  *   catalogue.db                configuration and history (SQLite)
+ *   groups                      "UUID NAME" of each source group (for `run`)
  *   keys/site.key               Ed25519 seed, hex, mode 0600
+ *   keys/site.pub               its public key, hex
+ *   keys/trusted/NAME.pub       public keys of the sites that it is paired with
  *   active/<group>/             control file and segments (aimdriver)
  *   sealed/<stream>/NAME.aim    journal files not yet pruned
  *   stage/<mirror>/NAME.aim     received and verified
  *   done/<mirror>/NAME.aim      applied, kept for retention
  *   quarantine/                 what was refused, with NAME.why beside it
+ *   state/site                  name, uuid, machine: it makes this a home
  *   state/lock                  OFD lock of the coordinator
  *   state/coordinator.sock      requests of the manager
  *   state/<destination>.ack     last valid acknowledgement of a destination
@@ -41,12 +45,30 @@ struct home {
 	struct sign_secret key;
 };
 
-/* Makes a home; REFUSED on NFS, FUSE, 9p, or where one is already. */
+/*
+ * Makes a home; REFUSED on NFS, FUSE, 9p and the like, in a folder that holds
+ * other things, or where a home is already. What a crash left half made is
+ * completed. Warns on tmpfs and overlay; on btrfs active/ becomes No-CoW or
+ * the home is REFUSED.
+ */
 int home_create(const char *path, const char *site_name, struct err *e) CHECKED;
 /* Opens it; REFUSED with guidance when there is none, when its key file is
  * not private, or when it belongs to another machine (rule 9.18). */
 int home_open(const char *path, struct home *out, struct err *e) CHECKED;
 void home_close(struct home *h);
+/* Makes the home this machine's own: a new site UUID and a new key. Nobody
+ * else may use it meanwhile. */
+int home_adopt(const char *path, struct err *e) CHECKED;
+/* REFUSED where no home may lie; *advice is a warning, or NULL. */
+int home_check_place(int fd, const char **advice, struct err *e) CHECKED;
+/*
+ * Takes the home's lock, which the coordinator or a changing manager holds;
+ * RETRY when another has it. Released by closing *fd.
+ */
+int home_lock(struct home *h, int *fd, struct err *e) CHECKED;
+/* Keeps the public key of a paired site in keys/trusted/NAME.pub. */
+int home_trust(struct home *h, const char *name, const struct sign_public *key,
+    struct err *e) CHECKED;
 
 /*
  * Puts a file that was refused into quarantine/ (a copy of at most 64 MiB if

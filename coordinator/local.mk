@@ -5,7 +5,9 @@ libcoordinator_a_SOURCES =
 # the site: home, catalogue, requests, supervisor
 libcoordinator_a_SOURCES += \
 	coordinator/config.h \
-	coordinator/home.h \
+	coordinator/home.h coordinator/home.c coordinator/home_open.c \
+	coordinator/home_note.c coordinator/home_quarantine.c \
+	coordinator/home_site.h coordinator/home_site.c \
 	coordinator/roles.h
 
 # the source's side: seal, copy-in, prune, ship
