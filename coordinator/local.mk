@@ -17,4 +17,6 @@ libcoordinator_a_SOURCES += \
 
 # the mirror's side: receive, apply, acknowledge
 libcoordinator_a_SOURCES += \
-	coordinator/mirror_state.h
+	coordinator/mirror_state.c coordinator/mirror_state.h \
+	coordinator/target.c coordinator/target.h \
+	coordinator/target_check.c
