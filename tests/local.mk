@@ -3,6 +3,13 @@ if HAVE_CHECK
 UNIT_TESTS =
 
 # ground floor
+UNIT_TESTS += \
+	tests/check_buf \
+	tests/check_err \
+	tests/check_io \
+	tests/check_json \
+	tests/check_name \
+	tests/check_uuid
 
 # journal format
 
