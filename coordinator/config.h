@@ -33,6 +33,7 @@ struct group_config {
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */
 	enum codec codec;
+	bool exported; /* its volumes are fixed */
 	uint32_t volume_count;
 	struct volume_config *volumes; /* owned by the catalogue snapshot */
 };

@@ -4,6 +4,15 @@ libcoordinator_a_SOURCES =
 
 # the site: home, catalogue, requests, supervisor
 libcoordinator_a_SOURCES += \
+	coordinator/catalogue.h coordinator/catalogue_db.h coordinator/catalogue.c \
+	coordinator/catalogue_load.c coordinator/catalogue_change.c \
+	coordinator/sql.h coordinator/sql.c \
+	coordinator/message.h coordinator/message.c \
+	coordinator/request.h coordinator/request.c \
+	coordinator/request_volume.c coordinator/request_pending.c \
+	coordinator/request_group.c coordinator/request_mirror.c \
+	coordinator/request_destination.c coordinator/request_base.c \
+	coordinator/place.h coordinator/place.c \
 	coordinator/config.h \
 	coordinator/home.h coordinator/home.c coordinator/home_open.c \
 	coordinator/home_note.c coordinator/home_quarantine.c \

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * catalogue: configuration and history of a site in HOME/catalogue.db.
+ *
+ * Whoever changes it holds the home's lock; readers need nothing and never
+ * hinder for long. Positions are not in it: they lie in the files that they
+ * belong to, so losing the history loses no data. After each change a whole
+ * copy is put into state/catalogue.copy, from which catalogue_restore makes
+ * a damaged or lost catalogue anew. Never used across a fork.
+ */
+#ifndef COORDINATOR_CATALOGUE_H
+#define COORDINATOR_CATALOGUE_H
+
+#include "coordinator/config.h"
+#include "coordinator/home.h"
+
+struct catalogue;
+
+/* Makes an empty one for this site; completes a half made one. */
+int catalogue_create(struct home *h, struct err *e) CHECKED;
+/*
+ * REFUSED with guidance when there is none, when it is of a newer version, or
+ * of another site; CORRUPT with guidance when it is damaged (quick_check).
+ */
+int catalogue_open(
+    struct home *h, bool write, struct catalogue **out, struct err *e) CHECKED;
+void catalogue_close(struct catalogue *c);
+/* For scope cleanup. */
+void catalogue_closep(struct catalogue **c);
+/* Puts state/catalogue.copy back; the damaged file is kept aside. */
+int catalogue_restore(struct home *h, struct err *e) CHECKED;
+/* Takes over the home's new identity after home_adopt. */
+int catalogue_adopt(struct home *h, struct err *e) CHECKED;
+
+/* A change is everything between begin and commit; closing gives it up. */
+int catalogue_begin(struct catalogue *c, struct err *e) CHECKED;
+int catalogue_commit(struct catalogue *c, struct err *e) CHECKED;
+
+/* All of the configuration at one moment. */
+struct snapshot {
+	struct uuid site;
+	char site_name[NAME_LIMIT];
+	uint32_t group_count, destination_count, mirror_count;
+	struct group_config *groups;		 /* by name */
+	struct destination_config *destinations; /* by group, then name */
+	struct mirror_config *mirrors;		 /* by name */
+};
+int catalogue_load(
+    struct catalogue *c, struct snapshot *out, struct err *e) CHECKED;
+void snapshot_release(struct snapshot *s);
+/* NULL when there is none of that name. */
+const struct group_config *snapshot_group(
+    const struct snapshot *s, const char *name);
+const struct mirror_config *snapshot_mirror(
+    const struct snapshot *s, const char *name);
+/* A group's destinations, which lie together; NULL and 0 when it has none. */
+const struct destination_config *snapshot_destinations(
+    const struct snapshot *s, const struct uuid *group, uint32_t *count);
+
+/* ---- changes, each REFUSED when a name or UUID is taken ---- */
+int catalogue_add_group(
+    struct catalogue *c, const struct group_config *g, struct err *e) CHECKED;
+int catalogue_add_volume(struct catalogue *c, const struct uuid *group,
+    const struct volume_config *v, struct err *e) CHECKED;
+int catalogue_export_group(
+    struct catalogue *c, const struct uuid *group, struct err *e) CHECKED;
+int catalogue_add_destination(struct catalogue *c,
+    const struct destination_config *d, struct err *e) CHECKED;
+int catalogue_pause_destination(struct catalogue *c,
+    const struct uuid *destination, bool paused, struct err *e) CHECKED;
+int catalogue_remove_destination(
+    struct catalogue *c, const struct uuid *destination, struct err *e) CHECKED;
+int catalogue_add_mirror(
+    struct catalogue *c, const struct mirror_config *m, struct err *e) CHECKED;
+int catalogue_pause_mirror(struct catalogue *c, const struct uuid *mirror,
+    bool fetch_paused, bool apply_paused, struct err *e) CHECKED;
+
+/* ---- history ---- */
+/* Notes what happened to `subject`; the oldest beyond 10000 go. */
+int catalogue_event(struct catalogue *c, const char *subject, const char *text,
+    struct err *e) CHECKED;
+/* Calls `show` for the last `count` events, oldest first. */
+int catalogue_events(struct catalogue *c, uint32_t count,
+    int (*show)(
+	void *ctx, uint64_t time_ns, const char *subject, const char *text),
+    void *ctx, struct err *e) CHECKED;
+
+#endif

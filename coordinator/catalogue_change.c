@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* catalogue_change: the changes of configuration, and the history. */
+#include "coordinator/catalogue.h"
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "coordinator/catalogue_db.h"
+#include "coordinator/sql.h"
+
+#define EVENT_LIMIT 10000
+#define STR_(x) #x
+#define STR(x) STR_(x)
+
+int
+catalogue_add_group(
+    struct catalogue *c, const struct group_config *g, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "INSERT INTO source VALUES(?,?,?,?,?,?,?,?,?,?)", "utuibiiiib",
+	    &g->uuid, g->name, &g->stream, (int64_t)g->spool_limit,
+	    (int)g->spool_fail, (int64_t)g->seal_age_ms,
+	    (int64_t)g->heartbeat_ms, (int64_t)g->retention_ms,
+	    (int64_t)g->codec, (int)g->exported);
+}
+
+int
+catalogue_add_volume(struct catalogue *c, const struct uuid *group,
+    const struct volume_config *v, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "INSERT INTO volume VALUES(?,?,(SELECT coalesce(max(position)+1,0)"
+	    " FROM volume WHERE source=?),?,?,?,?)",
+	    "uuutiit", &v->uuid, group, group, v->name, (int64_t)v->kind,
+	    (int64_t)v->size, v->path);
+}
+
+int
+catalogue_export_group(
+    struct catalogue *c, const struct uuid *group, struct err *e)
+{
+	return sql_run(
+	    c->db, e, "UPDATE source SET exported=1 WHERE uuid=?", "u", group);
+}
+
+int
+catalogue_add_destination(
+    struct catalogue *c, const struct destination_config *d, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "INSERT INTO destination VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	    "uutuutktttttbi", &d->uuid, &d->group, d->name, &d->mirror,
+	    &d->mirror_site, d->mirror_site_name, &d->mirror_key, d->url,
+	    d->ack_url, d->key_file, d->known_hosts, d->ack_key_file,
+	    (int)d->paused, (int64_t)d->prune_at);
+}
+
+int
+catalogue_pause_destination(struct catalogue *c, const struct uuid *destination,
+    bool paused, struct err *e)
+{
+	return sql_run(c->db, e, "UPDATE destination SET paused=? WHERE uuid=?",
+	    "bu", (int)paused, destination);
+}
+
+int
+catalogue_remove_destination(
+    struct catalogue *c, const struct uuid *destination, struct err *e)
+{
+	return sql_run(
+	    c->db, e, "DELETE FROM destination WHERE uuid=?", "u", destination);
+}
+
+int
+catalogue_add_mirror(
+    struct catalogue *c, const struct mirror_config *m, struct err *e)
+{
+	if (sql_run(c->db, e,
+		"INSERT INTO mirror VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+		"utuuutktbbi", &m->uuid, m->group_name, &m->group, &m->stream,
+		&m->source_site, m->source_site_name, &m->source_key,
+		m->incoming, (int)m->fetch_paused, (int)m->apply_paused,
+		(int64_t)m->done_keep) < 0)
+		return -1;
+	for (uint32_t i = 0; i < m->volume_count; i++) {
+		const struct mirror_volume_config *v = &m->volumes[i];
+
+		if (sql_run(c->db, e,
+			"INSERT INTO mirror_volume VALUES(?,?,?,?,?,?,?,?)",
+			"uiutiiti", &m->uuid, (int64_t)i, &v->uuid, v->name,
+			(int64_t)v->source_kind, (int64_t)v->size, v->path,
+			(int64_t)v->kind) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+catalogue_pause_mirror(struct catalogue *c, const struct uuid *mirror,
+    bool fetch_paused, bool apply_paused, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "UPDATE mirror SET fetch_paused=?, apply_paused=? WHERE uuid=?",
+	    "bbu", (int)fetch_paused, (int)apply_paused, mirror);
+}
+
+int
+catalogue_event(
+    struct catalogue *c, const char *subject, const char *text, struct err *e)
+{
+	if (sql_run(c->db, e,
+		"INSERT INTO event(time_ns, subject, text) VALUES(?,?,?)",
+		"itt", (int64_t)clock_wall_ns(), subject, text) < 0)
+		return -1;
+	return sql_run(c->db, e,
+	    "DELETE FROM event WHERE id <="
+	    " (SELECT max(id) - " STR(EVENT_LIMIT) " FROM event)",
+	    "");
+}
+
+int
+catalogue_events(struct catalogue *c, uint32_t count,
+    int (*show)(
+	void *ctx, uint64_t time_ns, const char *subject, const char *text),
+    void *ctx, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	char subject[256], text[1024];
+	int64_t time_ns;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT time_ns, subject, text FROM (SELECT * FROM event"
+		" ORDER BY id DESC LIMIT ?) ORDER BY id",
+		"i", (int64_t)count) < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		if (sql_row(st, e, "itt", &time_ns, subject, sizeof(subject),
+			text, sizeof(text)) < 0)
+			return -1;
+		if (show(ctx, (uint64_t)time_ns, subject, text) < 0)
+			return -1;
+	}
+	return more;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * catalogue_load: the whole configuration as the structs of config.h. All is
+ * read inside one transaction. What is impossible is CORRUPT: the file may
+ * have been edited by hand.
+ */
+#include "coordinator/catalogue.h"
+
+#include "common/cleanup.h"
+#include "coordinator/catalogue_db.h"
+#include "coordinator/sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_LIMIT 100000u /* more of anything is nonsense */
+
+/* Room for one more element, zeroed. */
+static void *
+grow(void **array, uint32_t count, size_t size, struct err *e)
+{
+	void *more;
+
+	if (count >= ROW_LIMIT) {
+		(void)err_set(e, ERR_CORRUPT, "catalogue.db: too many rows");
+		return NULL;
+	}
+	more = reallocarray(*array, (size_t)count + 1, size);
+	if (more == NULL) {
+		(void)err_set(e, ERR_RETRY, "out of memory");
+		return NULL;
+	}
+	*array = more;
+	more = (char *)more + count * size;
+	memset(more, 0, size);
+	return more;
+}
+
+static int
+impossible(struct err *e, const char *what, const char *name)
+{
+	return err_set(
+	    e, ERR_CORRUPT, "catalogue.db: impossible %s of %s", what, name);
+}
+
+static bool
+is_volume_kind(int64_t kind)
+{
+	return kind == VOLUME_FILE || kind == VOLUME_BLOCK;
+}
+
+static int
+load_volumes(struct catalogue *c, struct group_config *g, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT uuid, name, kind, size, path FROM volume"
+		" WHERE source=? ORDER BY position",
+		"u", &g->uuid) < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct volume_config *v =
+		    grow((void **)&g->volumes, g->volume_count, sizeof(*v), e);
+		int64_t kind, size;
+
+		if (v == NULL)
+			return -1;
+		if (sql_row(st, e, "utiit", &v->uuid, v->name, sizeof(v->name),
+			&kind, &size, v->path, sizeof(v->path)) < 0)
+			return -1;
+		if (!is_volume_kind(kind) || size < 0)
+			return impossible(e, "kind or size", v->name);
+		v->kind = (enum volume_kind)kind;
+		v->size = (uint64_t)size;
+		g->volume_count++;
+	}
+	return more;
+}
+
+static bool
+is_small(int64_t n)
+{
+	return n >= 0 && n <= UINT32_MAX;
+}
+
+static int
+load_group(sqlite3_stmt *st, struct group_config *g, struct err *e)
+{
+	int64_t limit, age, beat, keep, codec;
+
+	if (sql_row(st, e, "utuibiiiib", &g->uuid, g->name, sizeof(g->name),
+		&g->stream, &limit, &g->spool_fail, &age, &beat, &keep, &codec,
+		&g->exported) < 0)
+		return -1;
+	if (limit < 0 || !is_small(age) || !is_small(beat) || !is_small(keep) ||
+	    codec < CODEC_NONE || codec > CODEC_ZSTD)
+		return impossible(e, "settings", g->name);
+	g->spool_limit = (uint64_t)limit;
+	g->seal_age_ms = (uint32_t)age;
+	g->heartbeat_ms = (uint32_t)beat;
+	g->retention_ms = (uint32_t)keep;
+	g->codec = (enum codec)codec;
+	return 0;
+}
+
+static int
+load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT uuid, name, stream, spool_limit, spool_fail,"
+		" seal_age_ms, heartbeat_ms, retention_ms, codec, exported"
+		" FROM source ORDER BY name",
+		"") < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct group_config *g =
+		    grow((void **)&s->groups, s->group_count, sizeof(*g), e);
+
+		if (g == NULL)
+			return -1;
+		s->group_count++;
+		if (load_group(st, g, e) < 0 || load_volumes(c, g, e) < 0)
+			return -1;
+	}
+	return more;
+}
+
+static int
+load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT d.uuid, d.source, g.stream, d.name, d.mirror,"
+		" d.mirror_site, d.mirror_site_name, d.mirror_key, d.url,"
+		" d.ack_url, d.key_file, d.known_hosts, d.ack_key_file,"
+		" d.paused, d.prune_at FROM destination d JOIN source g"
+		" ON g.uuid=d.source ORDER BY d.source, d.name",
+		"") < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct destination_config *d = grow((void **)&s->destinations,
+		    s->destination_count, sizeof(*d), e);
+		int64_t prune;
+
+		if (d == NULL)
+			return -1;
+		if (sql_row(st, e, "uuutuutktttttbi", &d->uuid, &d->group,
+			&d->stream, d->name, sizeof(d->name), &d->mirror,
+			&d->mirror_site, d->mirror_site_name,
+			sizeof(d->mirror_site_name), &d->mirror_key, d->url,
+			sizeof(d->url), d->ack_url, sizeof(d->ack_url),
+			d->key_file, sizeof(d->key_file), d->known_hosts,
+			sizeof(d->known_hosts), d->ack_key_file,
+			sizeof(d->ack_key_file), &d->paused, &prune) < 0)
+			return -1;
+		if (prune != PRUNE_APPLIED && prune != PRUNE_STORED)
+			return impossible(e, "prune_at", d->name);
+		d->prune_at = (enum prune_at)prune;
+		s->destination_count++;
+	}
+	return more;
+}
+
+static int
+load_mirror_volumes(struct catalogue *c, struct mirror_config *m, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT uuid, name, source_kind, size, path, kind"
+		" FROM mirror_volume WHERE mirror=? ORDER BY position",
+		"u", &m->uuid) < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct mirror_volume_config *v =
+		    grow((void **)&m->volumes, m->volume_count, sizeof(*v), e);
+		int64_t kind, source_kind, size;
+
+		if (v == NULL)
+			return -1;
+		if (sql_row(st, e, "utiiti", &v->uuid, v->name, sizeof(v->name),
+			&source_kind, &size, v->path, sizeof(v->path),
+			&kind) < 0)
+			return -1;
+		if (!is_volume_kind(kind) || !is_volume_kind(source_kind) ||
+		    size < 0)
+			return impossible(e, "kind or size", v->name);
+		v->kind = (enum volume_kind)kind;
+		v->source_kind = (enum volume_kind)source_kind;
+		v->size = (uint64_t)size;
+		m->volume_count++;
+	}
+	return more;
+}
+
+static int
+load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT uuid, name, source, stream, source_site,"
+		" source_site_name, source_key, incoming, fetch_paused,"
+		" apply_paused, done_keep FROM mirror ORDER BY name",
+		"") < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct mirror_config *m =
+		    grow((void **)&s->mirrors, s->mirror_count, sizeof(*m), e);
+		int64_t keep;
+
+		if (m == NULL)
+			return -1;
+		s->mirror_count++;
+		if (sql_row(st, e, "utuuutktbbi", &m->uuid, m->group_name,
+			sizeof(m->group_name), &m->group, &m->stream,
+			&m->source_site, m->source_site_name,
+			sizeof(m->source_site_name), &m->source_key,
+			m->incoming, sizeof(m->incoming), &m->fetch_paused,
+			&m->apply_paused, &keep) < 0)
+			return -1;
+		if (!is_small(keep))
+			return impossible(e, "done_keep", m->group_name);
+		m->done_keep = (uint32_t)keep;
+		if (load_mirror_volumes(c, m, e) < 0)
+			return -1;
+	}
+	return more;
+}
+
+int
+catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
+{
+	AUTO(snapshot_release) struct snapshot s = {.site = c->home->site};
+	bool own = sqlite3_get_autocommit(c->db) != 0;
+
+	(void)strcpy(s.site_name, c->home->site_name);
+	if (own && sql_exec(c->db, "BEGIN", e) < 0)
+		return -1;
+	if (load_groups(c, &s, e) < 0 || load_destinations(c, &s, e) < 0 ||
+	    load_mirrors(c, &s, e) < 0) {
+		if (own)
+			(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+		return -1;
+	}
+	if (own && sql_exec(c->db, "COMMIT", e) < 0)
+		return -1;
+	*out = s;
+	memset(&s, 0, sizeof(s));
+	return 0;
+}
+
+void
+snapshot_release(struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->group_count; i++)
+		free(s->groups[i].volumes);
+	for (uint32_t i = 0; i < s->mirror_count; i++)
+		free(s->mirrors[i].volumes);
+	free(s->groups);
+	free(s->destinations);
+	free(s->mirrors);
+	memset(s, 0, sizeof(*s));
+}
+
+const struct group_config *
+snapshot_group(const struct snapshot *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->group_count; i++)
+		if (strcmp(s->groups[i].name, name) == 0)
+			return &s->groups[i];
+	return NULL;
+}
+
+const struct mirror_config *
+snapshot_mirror(const struct snapshot *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->mirror_count; i++)
+		if (strcmp(s->mirrors[i].group_name, name) == 0)
+			return &s->mirrors[i];
+	return NULL;
+}
+
+const struct destination_config *
+snapshot_destinations(
+    const struct snapshot *s, const struct uuid *group, uint32_t *count)
+{
+	const struct destination_config *first = NULL;
+
+	*count = 0;
+	for (uint32_t i = 0; i < s->destination_count; i++) {
+		if (!uuid_equal(&s->destinations[i].group, group))
+			continue;
+		if (first == NULL)
+			first = &s->destinations[i];
+		++*count;
+	}
+	return first;
+}

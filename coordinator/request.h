@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request: what the manager wants changed, as a message: "verb" and its
+ * arguments. Contents of files are inlined, paths are absolute. It is carried
+ * out by whoever holds the home's lock: the manager itself, or (sent over
+ * state/coordinator.sock) a child of the coordinator. Each is whole or not at
+ * all: what a crash left half done is put right before the next one.
+ *
+ * The answer has "exit" (the manager's exit code), "out" and "err" (texts).
+ */
+#ifndef COORDINATOR_REQUEST_H
+#define COORDINATOR_REQUEST_H
+
+#include "coordinator/catalogue.h"
+#include "coordinator/message.h"
+
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_TIMEOUT = 3,
+	EXIT_REFUSED = 4,
+};
+
+/* The exit code for a failure. */
+int exit_code(const struct err *e);
+
+/* The caller holds the home's lock. Fails only when memory is short. */
+int request_execute(struct home *h, const struct message *in,
+    struct message *out, struct err *e) CHECKED;
+
+/* Puts right what an interrupted request left (rule: whole or not at all).
+ * The caller holds the home's lock. */
+int request_recover(struct home *h, struct catalogue *c, struct err *e) CHECKED;
+
+/* ---- between request.c and request_*.c ---- */
+struct change {
+	struct home *home;
+	struct catalogue *catalogue; /* inside a transaction */
+	struct snapshot now;	     /* before the change */
+	const struct message *in;
+	struct buf out, err; /* for the operator's stdout and stderr */
+};
+typedef int change_fn(struct change *ch, struct err *e);
+change_fn request_volume_add, request_group_export, request_mirror_add,
+    request_mirror_export, request_mirror_pause, request_destination_add,
+    request_destination_pause, request_destination_remove, request_base;
+
+/* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
+const char *change_need(struct change *ch, const char *key, struct err *e);
+/* The same, "" when it is missing. */
+const char *change_text(struct change *ch, const char *key);
+bool change_has(struct change *ch, const char *key);
+/* The source group of that name; NULL and REFUSED, naming those that exist. */
+const struct group_config *change_group(
+    struct change *ch, const char *name, struct err *e);
+
+/* "fingerprint: HEX" of this site on the operator's stderr. */
+int change_fingerprint(struct change *ch, struct err *e) CHECKED;
+
+/* The group's destination of that name; NULL and REFUSED otherwise. */
+const struct destination_config *change_destination(struct change *ch,
+    const struct group_config *g, const char *name, struct err *e);
+/* Decodes the pairing text that was sent along; checks its role and, when
+ * "fingerprint" was given, its key. Release with pairing_release. */
+int change_pairing(struct change *ch, enum pairing_role role,
+    struct pairing *out, struct err *e) CHECKED;
+
+/* Notes that `v` is about to become part of `group`'s folder, and forgets it
+ * when the change is whole. */
+int pending_note(struct home *h, const struct uuid *group,
+    const struct volume_config *v, struct err *e) CHECKED;
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request_group: group-export (group). */
+#include "coordinator/request.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+pairing_free_volumes(struct pairing *p)
+{
+	free(p->volumes);
+}
+
+/* The size now; what it was when added if the path cannot be read. */
+static uint64_t
+size_now(const struct volume_config *v)
+{
+	AUTO_CLOSE int fd = open(v->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	uint64_t size;
+
+	return fd >= 0 && io_size(fd, &size, NULL) == 0 ? size : v->size;
+}
+
+static int
+fill(struct change *ch, const struct group_config *g, struct pairing *p,
+    struct err *e)
+{
+	p->volumes = calloc(g->volume_count, sizeof(*p->volumes));
+	if (p->volumes == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	p->role = PAIRING_SOURCE;
+	(void)strcpy(p->site_name, ch->home->site_name);
+	p->site = ch->home->site;
+	(void)strcpy(p->group_name, g->name);
+	p->group = g->uuid;
+	p->stream = g->stream;
+	p->key = ch->home->key.pub;
+	p->volume_count = g->volume_count;
+	for (uint32_t i = 0; i < g->volume_count; i++) {
+		(void)strcpy(p->volumes[i].name, g->volumes[i].name);
+		p->volumes[i].uuid = g->volumes[i].uuid;
+		p->volumes[i].size = size_now(&g->volumes[i]);
+		p->volumes[i].kind = g->volumes[i].kind;
+	}
+	return 0;
+}
+
+int
+change_fingerprint(struct change *ch, struct err *e)
+{
+	uint8_t digest[DIGEST_LEN];
+	char hex[2 * DIGEST_LEN + 1];
+
+	if (sign_fingerprint(&ch->home->key.pub, digest, e) < 0)
+		return -1;
+	return buf_printf(&ch->err, e, "fingerprint: %s\n",
+	    hex_text(digest, sizeof(digest), hex));
+}
+
+int
+request_group_export(struct change *ch, struct err *e)
+{
+	const char *name = change_need(ch, "group", e);
+	const struct group_config *g =
+	    name == NULL ? NULL : change_group(ch, name, e);
+	AUTO(pairing_free_volumes) struct pairing p = {0};
+	AUTO_FREE char *text = NULL;
+	size_t len;
+
+	if (g == NULL)
+		return -1;
+	if (fill(ch, g, &p, e) < 0 ||
+	    pairing_encode(&p, &ch->home->key, &text, &len, e) < 0)
+		return err_at(e, "export group %s", g->name);
+	if (buf_add(&ch->out, text, len, e) < 0 ||
+	    change_fingerprint(ch, e) < 0)
+		return -1;
+	return catalogue_export_group(ch->catalogue, &g->uuid, e);
+}
