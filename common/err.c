@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_sys
+#undef err_at
+
 static enum err_kind
 kind_of(int sys)
 {

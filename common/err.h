@@ -46,4 +46,11 @@ int err_at(struct err *e, const char *fmt, ...)
 
 void err_clear(struct err *e);
 
+#ifdef __clang_analyzer__
+/* It sees one file at a time, so it is told what these return. */
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_sys(...) (err_sys(__VA_ARGS__), -1)
+#define err_at(...) (err_at(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -164,8 +164,8 @@ int
 io_read_file(
     int dir, const char *name, size_t max, struct buf *out, struct err *e)
 {
-	AUTO_CLOSE int fd = sys_openat(
-	    dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	AUTO_CLOSE int fd =
+	    sys_openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	AUTO(buf_release) struct buf got = {0};
 	struct stat st;
 	ssize_t n;
@@ -226,8 +226,8 @@ undo:
 }
 
 int
-io_move(int from_dir, const char *from, int to_dir, const char *to,
-    struct err *e)
+io_move(
+    int from_dir, const char *from, int to_dir, const char *to, struct err *e)
 {
 	if (sys_rename(from_dir, from, to_dir, to, RENAME_NOREPLACE) < 0)
 		return err_sys(e, "rename %s to %s", from, to);

@@ -19,13 +19,13 @@
 #include <sys/types.h>
 
 /* Exactly `len` bytes, or an error; the end of the file is CORRUPT. */
-int io_read_at(int fd, void *to, size_t len, uint64_t off, struct err *e)
-    CHECKED;
+int io_read_at(
+    int fd, void *to, size_t len, uint64_t off, struct err *e) CHECKED;
 /* Up to `len` bytes: returns how many (less only at the end), or -1. */
 ssize_t io_read_some_at(
     int fd, void *to, size_t len, uint64_t off, struct err *e) CHECKED;
-int io_write_at(int fd, const void *from, size_t len, uint64_t off,
-    struct err *e) CHECKED;
+int io_write_at(
+    int fd, const void *from, size_t len, uint64_t off, struct err *e) CHECKED;
 
 int io_fsync(int fd, const char *what, struct err *e) CHECKED;
 int io_fdatasync(int fd, const char *what, struct err *e) CHECKED;

@@ -7,8 +7,7 @@
 static void
 put(struct json *j, const char *text)
 {
-	if (!j->failed &&
-	    buf_add(&j->out, text, strlen(text), &j->err) < 0)
+	if (!j->failed && buf_add(&j->out, text, strlen(text), &j->err) < 0)
 		j->failed = true;
 }
 

@@ -34,8 +34,9 @@ log_line(enum log_level level, const char *fmt, ...)
 
 	if (level > the_level)
 		return;
-	n = snprintf(line, sizeof(line), "%s %s %s: ",
-	    clock_text(clock_wall_ns(), when), names[level], the_role);
+	n = snprintf(line, sizeof(line),
+	    "%s %s %s: ", clock_text(clock_wall_ns(), when), names[level],
+	    the_role);
 	used = n < 0 ? 0 : (size_t)n;
 	if (used >= sizeof(line) - 2)
 		used = sizeof(line) - 2;

@@ -58,8 +58,8 @@ hex_parse(const char *text, void *out, size_t len, struct err *e)
 			return err_set(e, ERR_REFUSED,
 			    "\"%.80s\" is not hexadecimal", text);
 	for (i = 0; i < len; i++)
-		to[i] = (uint8_t)(nibble(text[2 * i]) << 4 |
-				  nibble(text[2 * i + 1]));
+		to[i] = (uint8_t)((unsigned)nibble(text[2 * i]) << 4 |
+				  (unsigned)nibble(text[2 * i + 1]));
 	return 0;
 }
 
@@ -85,8 +85,7 @@ uuid_parse(const char *text, struct uuid *out, struct err *e)
 	size_t i, n = 0;
 
 	if (strlen(text) != UUID_TEXT - 1)
-		return err_set(
-		    e, ERR_REFUSED, "\"%.60s\" is not a UUID", text);
+		return err_set(e, ERR_REFUSED, "\"%.60s\" is not a UUID", text);
 	for (i = 0; i < UUID_TEXT - 1; i++) {
 		bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
 

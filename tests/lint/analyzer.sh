@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# gcc -fanalyzer finds nothing in the libraries and programs.
+# shellcheck source=tests/lint/lib.sh
+. "$(dirname "$0")/lib.sh"
+need gcc pkg-config
+
+# Its leak and descriptor checks do not know __attribute__((cleanup)).
+flags="$(compile_flags) -O1 -fanalyzer -Wno-analyzer-malloc-leak
+	-Wno-analyzer-file-leak -Wno-analyzer-fd-leak -Werror"
+export flags
+# shellcheck disable=SC2016 # expanded by the shells below
+sources '*.c' | grep -v '^tests/' | xargs -P "$(nproc)" -I{} sh -c \
+	'gcc $flags -c {} -o /dev/null ||
+	{ echo "finding in {}"; exit 1; }' || complain "see above"
+verdict
