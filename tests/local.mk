@@ -24,3 +24,5 @@ UNIT_TESTS += \
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
+
+include tests/bench/local.mk

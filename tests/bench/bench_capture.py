@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""capture: the same writer with and without capture, turn by turn.
+
+Two equal images, both written once before: one is a protected volume, written
+to under `aim-manager run`, the other is nobody's. What is measured is what the
+writing program feels while the source's sealer works on the same processors.
+Shipping and the mirror's site would be on other machines, or later; here they
+are stopped while the clock runs (--with says otherwise), and catch up before
+the next turn. At the end volume and mirror must be equal.
+"""
+
+import json
+import os
+import signal
+
+from figures import Case
+from lab import (GIB, MIB, Replica, Skipped, fill, free_bytes, session,
+                 stat_fields)
+
+NS_LIMIT = 1000
+PAST = "1 MiB sequential, past the dirty limit"
+
+
+def dirty_limit():
+    """Bytes at which the kernel makes writers wait, as of now."""
+    with open("/proc/vmstat") as f:
+        for line in f:
+            name, value = line.split()
+            if name == "nr_dirty_threshold":
+                return int(value) * os.sysconf("SC_PAGE_SIZE")
+    raise Skipped("/proc/vmstat does not tell the dirty limit")
+
+
+def plans(quick):
+    """(name, arguments of the writer, better, target)."""
+    k = 64 if quick else 1
+    warm = ["--warm", str(256 * MIB // k)]
+    page = [*warm, "--total", str(2 * GIB // k)]
+    yield "4 KiB random, 1 thread", page, "less", ("added", NS_LIMIT)
+    yield ("4 KiB random, 2 threads", [*page, "--threads", "2"], "less",
+           ("added", NS_LIMIT))
+    yield ("4 KiB random, fdatasync each",
+           ["--sync", "--total", str(64 * MIB // k)], "less", ("ratio", 0.95))
+    yield ("4 KiB random, O_DIRECT",
+           ["--direct", "--total", str(128 * MIB // k)], "less", None)
+    yield ("1 MiB sequential",
+           [*warm, "--block", str(MIB), "--sequential", "--total",
+            str(4 * GIB // k)], "more", None)
+
+
+class Turns:
+    def __init__(self, lab, replica, companions):
+        self.lab, self.replica = lab, replica
+        self.companions = companions
+        self.plain = lab.path("plain.img")
+
+    def writer(self, *words):
+        return self.lab.program("bench_writer"), *words
+
+    def settle(self):
+        """Nothing is dirty, nothing is on its way."""
+        self.replica.wait()
+        self.lab.run("sync", "-f", self.lab.dir)
+
+    def halt(self, number):
+        """Stops (or continues) what is not to run beside the writer."""
+        if self.companions != "mirror":
+            self.replica.target.signal(number)
+        if self.companions != "seal":
+            return
+        leader = self.replica.source.process.pid
+        for pid in session(leader):
+            stat = stat_fields(pid)
+            if stat and stat[0].startswith("aim-ship"):
+                os.kill(pid, number)
+
+    def uncaptured(self, words):
+        self.settle()
+        out = self.lab.run(*self.writer(*words, self.plain))
+        return json.loads(out)
+
+    def captured(self, words):
+        self.settle()
+        self.halt(signal.SIGSTOP)
+        try:
+            out = self.lab.run(*self.replica.captured(
+                *self.writer(*words, self.replica.volume)))
+        finally:
+            self.halt(signal.SIGCONT)
+        self.replica.source.check()
+        return json.loads(out)
+
+    def figure(self, result, better):
+        """ns for each write, or MB/s."""
+        if better == "less":
+            return result["ns_per_write"]
+        return result["bytes"] / result["elapsed_ns"] * 1000
+
+    def case(self, name, words, better, target, pairs):
+        c = Case("capture", name, "ns" if better == "less" else "MB/s",
+                 better, "uncaptured", target)
+        for i in range(pairs):
+            sides = [self.uncaptured, self.captured]
+            first = i % 2
+            one = self.figure(sides[first](words), better)
+            two = self.figure(sides[1 - first](words), better)
+            c.add(*((two, one) if first else (one, two)))
+        c.notes.append({
+            "seal": "the sealer ran beside it, shipping and mirror stopped",
+            "ship": "sealer and shipper ran beside it, the mirror stopped",
+            "mirror": "sealer, shipper and mirror ran beside it, on this disk",
+        }[self.companions])
+        return c
+
+
+def sustained(quick):
+    """(size of the image, arguments): the clock starts beyond the limit."""
+    limit = 8 * MIB if quick else dirty_limit()
+    size = (limit + limit // 4) // MIB * MIB
+    return size, ["--block", str(MIB), "--sequential", "--warm", str(limit),
+                  "--total", str(limit)]
+
+
+def run(options, make_lab):
+    size = 16 * MIB if options.quick else GIB
+    with make_lab() as lab:
+        fill(lab.path("plain.img"), size)
+        turns = Turns(lab, Replica(lab, size).start(), options.companions)
+        for name, words, better, target in plans(options.quick):
+            if options.only not in name:
+                continue
+            yield turns.case(name, words, better, target, options.pairs)
+        turns.settle()
+        turns.replica.compare()
+    if options.only in PAST:
+        yield past_the_limit(options, make_lab)
+
+
+def past_the_limit(options, make_lab):
+    size, words = sustained(options.quick)
+    with make_lab() as lab:
+        if free_bytes(lab.dir) < 9 * size:
+            raise Skipped(f"sustained: needs {9 * size >> 30} GiB of room")
+        fill(lab.path("plain.img"), size)
+        turns = Turns(lab, Replica(lab, size).start(), options.companions)
+        c = turns.case(PAST, words, "more",
+                       ("ratio", 0.45), options.pairs)
+        c.notes.append(f"image of {size // MIB} MiB, the clock starts after "
+                       f"{int(words[4]) // MIB} MiB")
+        turns.settle()
+        turns.replica.compare()
+    return c
