@@ -4,14 +4,14 @@
  * HOME/active/<group UUID>/ with a control file (locks, the reservation word,
  * volume table) and segments (captured transactions), shared by mapping by
  * all processes that write to the group's volumes. It knows nothing of where
- * writes come from.
+ * writes come from. How the files lie: control.h.
  *
  * One transaction, "publish, issue, complete" (design 4, rules 9.3 to 9.8):
  *
  *   1 position lock of the volume (write() and O_APPEND only), then the
  *     offset is asked for; size lock of the volume (when the size changes);
  *     then the range's stripes, ascending. All are robust mutexes.
- *   2 a stripe left dirty by a dead owner: everything is released, its
+ *   2 a lock left dirty by a dead owner: everything is released, its
  *     unfinished transactions are settled, and 1 is begun anew.
  *   3 first write since the group was last clean: the mark `unclean` is made
  *     durable (the activity log will take its place).
@@ -30,8 +30,23 @@
  * (never published: void; else the range is re-read), by whoever next wants
  * the range, or by the sealer.
  *
+ * A write that grows a file is two transactions reserved at once, RESIZE and
+ * WRITE, both under the size lock (also for settling: nobody else may grow the
+ * file while one of the two is settled and the other is not). A failed or
+ * killed ZERO or DISCARD may be larger than any payload: what became of its
+ * range is put into the stream as new transactions before its own is void.
+ *
+ * Who wants to lock everybody out takes all stripes and the notes lock, and
+ * no volume's locks: the kernel hands on at most 2,048 robust locks of a
+ * thread that dies. So each transaction holds one of those at least.
+ *
  * Locks are taken in all modes, so that a copy-in and a writer never pass
- * each other. Lock order: settle, position, size, stripes, reserve.
+ * each other. Lock order: settle, position, size, notes, stripes, reserve.
+ *
+ * Not yet closed: glibc's robust mutexes keep their list in the shared memory
+ * itself, so a program that may capture, and is out to, can harm the
+ * coordinator's process through them. What the coordinator reads as data is
+ * copied, then checked, and it never waits for a lock without a limit.
  *
  * Functions are thread safe, and fork safe after capture_after_fork. None
  * allocates after attach, and none is a cancellation point. In a captured
@@ -239,7 +254,7 @@ struct capture_status {
 	uint64_t segment_bytes;	 /* size of all segment files */
 	uint64_t spool_bytes, spool_limit;
 	uint32_t waiting;	/* writers that wait for the spool now */
-	bool unclean;		/* the mark is on disk */
+	bool unclean;		/* marked on disk: not closed cleanly */
 	bool needs_recovery;	/* booted without having been closed cleanly */
 	bool suspect;		/* a flush failed, or a gap was recorded */
 	bool attached;		/* somebody else is attached as a writer */

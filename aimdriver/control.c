@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control: making, mapping and re-initialising a group's shared files. */
+#include "aimdriver/control.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint8_t test_boot[16];
+static bool has_test_boot;
+
+void
+capture_test_boot(const uint8_t *boot)
+{
+	has_test_boot = boot != NULL;
+	if (boot != NULL)
+		memcpy(test_boot, boot, sizeof(test_boot));
+}
+
+static int
+boot_id(uint8_t out[16], struct err *e)
+{
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	AUTO_CLOSE int fd = -1;
+	char text[UUID_TEXT] = "";
+	struct uuid u;
+
+	if (has_test_boot) {
+		memcpy(out, test_boot, sizeof(test_boot));
+		return 0;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	if (io_read_at(fd, text, UUID_TEXT - 1, 0, e) < 0 ||
+	    uuid_parse(text, &u, e) < 0)
+		return err_at(e, "%s", path);
+	memcpy(out, u.b, sizeof(u.b));
+	return 0;
+}
+
+int
+control_init_lock(struct control_lock *l, struct err *e)
+{
+	pthread_mutexattr_t a;
+	int r = pthread_mutexattr_init(&a);
+
+	if (r == 0) {
+		r = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+		if (r == 0)
+			r = pthread_mutexattr_setrobust(
+			    &a, PTHREAD_MUTEX_ROBUST);
+		if (r == 0) {
+			memset(&l->mutex, 0, sizeof(l->mutex));
+			r = pthread_mutex_init(&l->mutex, &a);
+		}
+		(void)pthread_mutexattr_destroy(&a);
+	}
+	if (r != 0) {
+		errno = r;
+		return err_sys(e, "make a lock");
+	}
+	atomic_store(&l->dirty, 0);
+	return 0;
+}
+
+static int
+init_locks(struct control *ctl, uint32_t volumes, struct err *e)
+{
+	uint32_t i;
+
+	if (control_init_lock(&ctl->reserve, e) < 0 ||
+	    control_init_lock(&ctl->settle, e) < 0 ||
+	    control_init_lock(&ctl->notes, e) < 0)
+		return -1;
+	for (i = 0; i < CONTROL_STRIPES; i++)
+		if (control_init_lock(&ctl->stripe[i], e) < 0)
+			return -1;
+	for (i = 0; i < volumes; i++)
+		if (control_init_lock(&ctl->volume[i].position, e) < 0 ||
+		    control_init_lock(&ctl->volume[i].resize, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+sync_range(struct capture *c, size_t len, struct err *e)
+{
+	if (msync(c->ctl, len, MS_SYNC) < 0)
+		return err_sys(e, "sync %s/control", c->where);
+	return 0;
+}
+
+int
+control_sync_marks(struct capture *c, struct err *e)
+{
+	return sync_range(c, 4096, e);
+}
+
+int
+control_sync_all(struct capture *c, struct err *e)
+{
+	return sync_range(c, sizeof(struct control), e);
+}
+
+/* ---- making ---- */
+
+static void
+unmap_control(struct control **ctl)
+{
+	if (*ctl != NULL)
+		(void)munmap(*ctl, sizeof(**ctl));
+}
+
+static int
+make_file(int dir, const char *name, gid_t access, uint64_t len, int *out,
+    struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (sys_unlink(dir, name) < 0 && errno != ENOENT)
+		return err_sys(e, "remove %s", name);
+	fd = sys_openat(dir, name, O_RDWR | O_CREAT | O_EXCL, 0660);
+	if (fd < 0)
+		return err_sys(e, "create %s", name);
+	if (access != (gid_t)-1 && fchown(fd, (uid_t)-1, access) < 0)
+		return err_sys(
+		    e, "give %s to group %ju", name, (uintmax_t)access);
+	if (fchmod(fd, 0660) < 0)
+		return err_sys(e, "set mode of %s", name);
+	if (sys_ftruncate(fd, len) < 0)
+		return err_sys(
+		    e, "make %s %ju bytes long", name, (uintmax_t)len);
+	*out = STEAL_FD(fd);
+	return 0;
+}
+
+static int
+fill_control(int fd, const struct uuid *group, struct err *e)
+{
+	AUTO(unmap_control) struct control *ctl = NULL;
+	void *p;
+
+	/* Whole, but for the volume table: a mapped hole is a SIGBUS when the
+	 * disk is full. */
+	if (sys_fallocate(fd, 0, 0, offsetof(struct control, volume)) < 0)
+		return err_sys(e, "make room for control");
+	p = mmap(NULL, sizeof(*ctl), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "map control");
+	ctl = p;
+	ctl->magic = CONTROL_MAGIC;
+	ctl->layout = CONTROL_LAYOUT;
+	ctl->group = *group;
+	if (random_bytes(&ctl->seed, sizeof(ctl->seed), e) < 0 ||
+	    boot_id(ctl->boot, e) < 0 || init_locks(ctl, 0, e) < 0)
+		return -1;
+	atomic_store(&ctl->marks, MARK_TIMES);
+	atomic_store(&ctl->word, place_join((struct place){.mode = CAPTURE_OFF,
+				     .segment = CONTROL_NONE}));
+	atomic_store(&ctl->idle_next, 1);
+	atomic_store(&ctl->settled, 1);
+	atomic_store(&ctl->oldest, CONTROL_NONE);
+	atomic_store(&ctl->policy, CAPTURE_BLOCK);
+	if (msync(ctl, sizeof(*ctl), MS_SYNC) < 0)
+		return err_sys(e, "sync control");
+	return io_fsync(fd, "control", e);
+}
+
+static int
+make_group_dir(const char *home, const struct uuid *group, gid_t access,
+    int *out, struct err *e)
+{
+	char path[PATH_MAX], text[UUID_TEXT];
+	AUTO_CLOSE int dir = -1;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/active", home) >=
+	    sizeof(path) - UUID_TEXT)
+		return err_set(e, ERR_REFUSED, "path too long: %s", home);
+	if (io_make_dir(AT_FDCWD, path, 0755, e) < 0)
+		return -1;
+	(void)snprintf(
+	    path, sizeof(path), "%s/active/%s", home, uuid_text(group, text));
+	if (io_make_dir(AT_FDCWD, path, 02770, e) < 0 ||
+	    io_open_dir(AT_FDCWD, path, &dir, e) < 0)
+		return -1;
+	if (access != (gid_t)-1 && fchown(dir, (uid_t)-1, access) < 0)
+		return err_sys(
+		    e, "give %s to group %ju", path, (uintmax_t)access);
+	if (fchmod(dir, 02770) < 0)
+		return err_sys(e, "set mode of %s", path);
+	*out = STEAL_FD(dir);
+	return 0;
+}
+
+int
+capture_create(
+    const char *home, const struct uuid *group, gid_t access, struct err *e)
+{
+	AUTO_CLOSE int dir = -1;
+	AUTO_CLOSE int control = -1;
+	AUTO_CLOSE int segments = -1;
+	AUTO_CLOSE int attached = -1;
+
+	if (make_group_dir(home, group, access, &dir, e) < 0)
+		return err_at(e, "make the group");
+	if (faccessat(dir, "control", F_OK, 0) == 0)
+		return err_set(e, ERR_REFUSED,
+		    "the group's folder under %s/active has a control file "
+		    "already",
+		    home);
+	if (make_file(dir, "segments", access, SEGMENTS_LEN, &segments, e) <
+		0 ||
+	    io_fsync(segments, "segments", e) < 0 ||
+	    make_file(dir, "attached", access, 0, &attached, e) < 0 ||
+	    io_fsync(attached, "attached", e) < 0 ||
+	    make_file(dir, "control.new", access, sizeof(struct control),
+		&control, e) < 0 ||
+	    fill_control(control, group, e) < 0 ||
+	    io_move(dir, "control.new", dir, "control", e) < 0)
+		return err_at(e, "make the group");
+	return 0;
+}
+
+/* ---- mapping ---- */
+
+static int
+check_control(struct capture *c, const struct uuid *group, struct err *e)
+{
+	const struct control *ctl = c->ctl;
+	uint32_t n = atomic_load(&ctl->volume_count);
+
+	if (ctl->magic != CONTROL_MAGIC || !uuid_equal(&ctl->group, group))
+		return err_set(e, ERR_CORRUPT,
+		    "%s/control is not this group's control file", c->where);
+	if (ctl->layout != CONTROL_LAYOUT)
+		return err_set(e, ERR_REFUSED,
+		    "%s/control has layout %u, this program knows %u: another "
+		    "version of AIM made it",
+		    c->where, ctl->layout, CONTROL_LAYOUT);
+	if (n > JOURNAL_VOLUME_LIMIT)
+		return err_set(
+		    e, ERR_CORRUPT, "%s/control names %u volumes", c->where, n);
+	c->seed = ctl->seed;
+	return 0;
+}
+
+int
+control_map(struct capture *c, struct err *e)
+{
+	int prot = c->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+	uint64_t len;
+	void *p;
+
+	if (io_size(c->control_fd, &len, e) < 0)
+		return err_at(e, "%s/control", c->where);
+	if (len != sizeof(struct control))
+		return err_set(e, ERR_CORRUPT,
+		    "%s/control has %ju bytes, not %zu", c->where,
+		    (uintmax_t)len, sizeof(struct control));
+	p = mmap(
+	    NULL, sizeof(struct control), prot, MAP_SHARED, c->control_fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "map %s/control", c->where);
+	c->ctl = p;
+	if (check_control(c, &c->group, e) < 0)
+		return -1;
+	if (io_size(c->segments_fd, &len, e) < 0)
+		return err_at(e, "%s/segments", c->where);
+	if (len != SEGMENTS_LEN)
+		return err_set(e, ERR_CORRUPT,
+		    "%s/segments has %ju bytes, not %ju", c->where,
+		    (uintmax_t)len, (uintmax_t)SEGMENTS_LEN);
+	/* Without access: places are opened as they are used. */
+	p = mmap(NULL, SEGMENTS_LEN, PROT_NONE, MAP_SHARED, c->segments_fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e,
+		    "map %s/segments (%ju GiB of address space; "
+		    "is it limited by ulimit -v?)",
+		    c->where, (uintmax_t)(SEGMENTS_LEN >> 30));
+	c->segments = p;
+	return 0;
+}
+
+/* ---- the first one after a boot ---- */
+
+/*
+ * What the segments held is kept aside until the group is clean again: an
+ * empty file takes their place. Nobody else is attached.
+ */
+static int
+set_segments_aside(struct capture *c, struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	if (fstat(c->segments_fd, &st) < 0)
+		return err_sys(e, "stat %s/segments", c->where);
+	if (st.st_blocks == 0)
+		return 0;
+	if (make_file(c->dir, "segments.new", st.st_gid, SEGMENTS_LEN, &fd, e) <
+		0 ||
+	    io_fsync(fd, "segments.new", e) < 0)
+		return -1;
+	if (sys_rename(c->dir, "segments", c->dir, "segments.broken", 0) < 0 ||
+	    sys_rename(c->dir, "segments.new", c->dir, "segments", 0) < 0)
+		return err_sys(e, "set %s/segments aside", c->where);
+	if (io_fsync(c->dir, c->where, e) < 0)
+		return -1;
+	/* The same number, so that what lies above it stays. */
+	if (dup3(fd, c->segments_fd, O_CLOEXEC) < 0)
+		return err_sys(e, "open %s/segments", c->where);
+	if (mmap(c->segments, SEGMENTS_LEN, PROT_NONE, MAP_SHARED | MAP_FIXED,
+		c->segments_fd, 0) == MAP_FAILED)
+		return err_sys(e, "map %s/segments", c->where);
+	return 0;
+}
+
+static void
+empty_chain(struct control *ctl, uint64_t next, enum capture_mode mode)
+{
+	uint32_t i;
+
+	atomic_store(&ctl->idle_next, next);
+	atomic_store(&ctl->word,
+	    place_join((struct place){.mode = mode, .segment = CONTROL_NONE}));
+	atomic_store(&ctl->oldest, CONTROL_NONE);
+	atomic_store(&ctl->settled, next);
+	atomic_store(&ctl->sealed, next - 1);
+	atomic_store(&ctl->seal_request, 0);
+	atomic_store(&ctl->sealed_charged, atomic_load(&ctl->charged));
+	atomic_store(&ctl->sealed_bytes, atomic_load(&ctl->bytes));
+	for (i = 0; i < CONTROL_SEGMENTS; i++)
+		if (atomic_load(&ctl->segment[i].in_use) != 0)
+			atomic_store(&ctl->segment[i].in_use, 0);
+}
+
+void
+control_empty(struct capture *c, uint64_t next, enum capture_mode mode)
+{
+	empty_chain(c->ctl, next, mode);
+}
+
+static int
+begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
+{
+	struct control *ctl = c->ctl;
+	bool unclean = (atomic_load(&ctl->marks) & MARK_UNCLEAN) != 0;
+	struct place p = place_split(atomic_load(&ctl->word));
+	uint64_t next = next_number(c);
+	uint32_t i;
+
+	if (unclean) {
+		/* Known for good before anything is thrown away. */
+		atomic_store(&ctl->needs_recovery, 1);
+		p.mode = CAPTURE_OFF;
+		if (control_sync_marks(c, e) < 0 ||
+		    set_segments_aside(c, e) < 0)
+			return -1;
+		for (i = 0; i < CONTROL_SEGMENTS; i++)
+			atomic_store(&ctl->segment[i].place, PLACE_ABSENT);
+		atomic_store(&ctl->top, 0);
+	}
+	empty_chain(ctl, next == 0 ? 1 : next, (enum capture_mode)p.mode);
+	for (i = 0; i < CONTROL_SEGMENTS; i++)
+		if (atomic_load(&ctl->segment[i].place) == PLACE_REMOVING)
+			atomic_store(&ctl->segment[i].place, PLACE_ABSENT);
+	atomic_store(&ctl->waiting, 0);
+	atomic_store(&ctl->listening, 0);
+	if (init_locks(ctl, atomic_load(&ctl->volume_count), e) < 0 ||
+	    control_sync_all(c, e) < 0)
+		return -1;
+	atomic_fetch_add(&ctl->boots, 1);
+	memcpy(ctl->boot, boot, sizeof(ctl->boot));
+	return control_sync_marks(c, e);
+}
+
+int
+control_boot(struct capture *c, struct err *e)
+{
+	uint8_t boot[16];
+
+	if (boot_id(boot, e) < 0)
+		return -1;
+	if (memcmp(boot, c->ctl->boot, sizeof(boot)) == 0)
+		return 0;
+	if (c->read_only)
+		return err_set(e, ERR_REFUSED,
+		    "%s was not used since the machine has started, and may "
+		    "not be written by this user",
+		    c->where);
+	return begin_boot(c, boot, e);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control: what the processes of a group share, and how it lies in memory.
+ * For the files of the capture core only; everybody else sees capture.h.
+ *
+ * `control` is one file, mapped whole. Its first sector holds what must be
+ * right after a power loss (magic, layout, group, boot id, marks), made
+ * durable by msync of the first page; the marks are words there and not files
+ * of their own, because a program that has dropped its privileges can still
+ * write to what it has mapped, but no longer create files. All else is
+ * trusted after a boot only when the mark `unclean` was not set.
+ *
+ * `segments` is one sparse file of CONTROL_SEGMENTS places of SEGMENT_STRIDE
+ * bytes: a table of slots, then data. Its size never changes, so that nothing
+ * mapped can ever be cut off (rule 9.3), and its one descriptor is opened at
+ * attach (rule 9.13). A place is filled with fallocate before its first use,
+ * so that a full disk is an error there and never a SIGBUS in the captured
+ * program; a surplus place is given back by punching a hole when it is free.
+ * The file is mapped without access, and each process opens the places that
+ * it uses with mprotect (a program that calls mlockall keeps its memory).
+ *
+ * The reservation word says all that counts: mode, active segment, next slot,
+ * next free data. Segments in use form a chain from `oldest` to the active
+ * one; a place that is not in the chain is free. Whatever a reserver does
+ * before it stores the word has no effect without it.
+ */
+#ifndef AIMDRIVER_CONTROL_H
+#define AIMDRIVER_CONTROL_H
+
+#include "aimdriver/capture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#define CONTROL_MAGIC UINT64_C(0x0a1a6c74436d6941) /* "AimCtl\x1a\n" */
+#define CONTROL_LAYOUT 1u
+
+enum {
+	CONTROL_STRIPES = 1024,
+	CONTROL_STRIPE_SHIFT = 16, /* 64 KiB */
+	CONTROL_SEGMENTS = 13107,  /* 64 GiB in all */
+	CONTROL_NONE = 0x7fff,	   /* no segment */
+	SEGMENT_SLOTS = 8192,
+	SEGMENT_SLOT_LEN = 128,
+	SEGMENT_DATA = 4 << 20,
+	SEGMENT_STRIDE = SEGMENT_SLOTS * SEGMENT_SLOT_LEN + SEGMENT_DATA,
+	SEGMENT_ALIGN = 64,
+	SEGMENT_PAGE = 4096,
+	SEGMENT_KEEP = 4, /* free places that are not given back */
+};
+#define SEGMENTS_LEN ((uint64_t)CONTROL_SEGMENTS * SEGMENT_STRIDE)
+
+/* A robust lock; `dirty` says that an owner died and that what it left
+ * unfinished under this lock may not have been settled yet. */
+struct control_lock {
+	_Alignas(64) pthread_mutex_t mutex;
+	_Atomic uint32_t dirty;
+};
+
+struct control_volume {
+	struct uuid uuid;
+	uint32_t kind;
+	uint32_t spare;
+	_Atomic uint64_t size; /* live */
+	_Atomic uint64_t dev, ino, rdev;
+	_Atomic int64_t mtime_ns, ctime_ns;
+	_Atomic uint64_t seen_size; /* together with the times */
+	char path[1024];
+	struct control_lock position, resize;
+};
+
+enum { PLACE_ABSENT = 0, PLACE_HERE = 1, PLACE_REMOVING = 2 };
+
+struct control_segment {
+	_Alignas(64) _Atomic uint64_t base; /* number of slot 0 */
+	_Atomic uint64_t generation;	    /* never 0 once used */
+	_Atomic uint64_t charged, bytes;    /* running totals before slot 0 */
+	_Atomic uint32_t slots;		    /* once rolled over */
+	_Atomic uint32_t next;		    /* the one opened after it */
+	_Atomic uint32_t place;		    /* PLACE_* */
+	_Atomic uint32_t in_use;
+	_Atomic uint32_t has_resize;
+};
+
+enum {
+	MARK_UNCLEAN = 1u << 0, /* transactions since the last clean close */
+	MARK_TIMES = 1u << 1,	/* nothing captured since times were noted */
+	MARK_DURABLE = 1u << 2, /* UNCLEAN is on disk */
+	MARK_WRITING = MARK_UNCLEAN | MARK_DURABLE,
+};
+
+struct control {
+	/* the first sector: right after any crash */
+	uint64_t magic;
+	uint32_t layout;
+	_Atomic uint32_t marks;
+	struct uuid group;
+	uint8_t boot[16];
+	uint64_t seed;
+	_Atomic uint32_t volume_count;
+	_Atomic uint32_t needs_recovery;
+	_Atomic uint64_t boots;
+
+	/* reservation: one writer at a time, under `reserve` */
+	_Alignas(4096) struct control_lock reserve;
+	_Alignas(64) _Atomic uint64_t word;
+	_Atomic uint64_t last_time_ns;
+	_Atomic uint64_t charged, bytes; /* running totals, for ever */
+	_Atomic uint64_t spool_bytes, spool_limit;
+	_Atomic uint32_t policy;
+	_Atomic uint32_t oldest; /* segment; NONE: there is none */
+	_Atomic uint32_t top;	 /* no place from here on is HERE */
+	_Alignas(64) _Atomic uint64_t idle_next; /* while there is no segment */
+
+	/* the sealer's and the settlers' */
+	_Alignas(64) _Atomic uint64_t settled; /* all below are finished */
+	_Atomic uint64_t sealed;
+	_Atomic uint64_t sealed_charged, sealed_bytes;
+	_Atomic uint64_t seal_request;
+	_Atomic uint32_t suspect;
+	_Alignas(64) _Atomic uint32_t doorbell; /* futex: work for the sealer */
+	_Atomic uint32_t listening;
+	_Alignas(64) _Atomic uint32_t room; /* futex: the spool has room */
+	_Atomic uint32_t waiting;
+	struct control_lock settle, notes;
+
+	_Alignas(4096) struct control_lock stripe[CONTROL_STRIPES];
+	_Alignas(4096) struct control_segment segment[CONTROL_SEGMENTS];
+	_Alignas(4096) struct control_volume volume[JOURNAL_VOLUME_LIMIT];
+};
+
+_Static_assert(offsetof(struct control, boots) + 8 <= 512, "one sector");
+
+/* A transaction in a segment. Only `state` and what publishing fills in is
+ * ever changed once the slot is reserved. */
+struct slot {
+	_Atomic uint64_t state; /* see slot_state */
+	uint64_t number;
+	uint64_t time_ns;
+	uint64_t off, len; /* as in struct iocb */
+	uint32_t op, flags;
+	uint32_t volume;
+	uint32_t data_off; /* in the segment's data */
+	uint32_t room;	   /* payload bytes reserved */
+	uint32_t extends;  /* a RESIZE goes before it: under the size lock */
+	uint64_t charged, bytes; /* running totals with this one */
+	uint64_t data_sum;
+	uint64_t sum; /* of what publishing says, from `number` on */
+	uint64_t spare[4];
+};
+
+_Static_assert(sizeof(struct slot) == SEGMENT_SLOT_LEN, "slot");
+
+/* The state word: state, notes, and the length really done (RESIZE: the size
+ * that came of it). */
+enum {
+	SLOT_RESERVED = 1,
+	SLOT_PUBLISHED = 2,
+	SLOT_DONE = 3,
+	SLOT_VOID = 4,
+	SLOT_GAP = 5,
+	SLOT_STATE = 0x0f,
+	SLOT_SETTLED = 0x10,
+	SLOT_VALUE_SHIFT = 8,
+};
+
+static inline uint64_t
+slot_state(unsigned state, uint64_t value)
+{
+	return state | value << SLOT_VALUE_SHIFT;
+}
+
+static inline bool
+slot_is_finished(uint64_t state)
+{
+	return (state & SLOT_STATE) >= SLOT_DONE;
+}
+
+/* The reservation word, taken apart. */
+struct place {
+	uint32_t mode, segment, slot, data; /* data: bytes */
+};
+
+static inline uint64_t
+place_join(struct place p)
+{
+	return (uint64_t)p.mode << 62 | (uint64_t)p.segment << 32 |
+	       (uint64_t)p.slot << 17 | p.data / SEGMENT_ALIGN;
+}
+
+static inline struct place
+place_split(uint64_t w)
+{
+	return (struct place){
+	    .mode = (uint32_t)(w >> 62),
+	    .segment = (uint32_t)(w >> 32) & 0x7fff,
+	    .slot = (uint32_t)(w >> 17) & 0x3fff,
+	    .data = ((uint32_t)w & 0x1ffff) * SEGMENT_ALIGN,
+	};
+}
+
+/* ---- one process' side ---- */
+
+struct capture {
+	struct control *ctl;
+	uint8_t *segments;	 /* SEGMENTS_LEN bytes of address space */
+	_Atomic uint8_t *opened; /* one for each place */
+	uint8_t *scratch; /* CAPTURE_CHUNK, for copy-ins; under `local` */
+	size_t mapped;	  /* length of this object's own memory */
+	unsigned flags;
+	bool read_only;
+	uint32_t volume_count; /* private copy: cannot be changed under us */
+	uint64_t seed;
+	struct uuid group;
+	int dir, control_fd, segments_fd, attached_fd;
+	int lowest_fd; /* of all those */
+	pthread_mutex_t local, text;
+	uint32_t bell_seen;
+	uint64_t entry_number, entry_time_ns; /* span_entry's last */
+	_Atomic uint32_t hint; /* a segment in which something was found */
+	char trouble[256];
+	char where[768]; /* the group's folder, for texts */
+	int *volume_fd;	 /* JOURNAL_VOLUME_LIMIT of them; -1: not open */
+};
+
+/* Called with each step of a transaction when it is set: tests only. */
+enum capture_step {
+	STEP_LOCKED = 1,
+	STEP_RESERVING,
+	STEP_FILLED,	 /* slot filled, word not stored */
+	STEP_RESERVED,	 /* word stored, reserve lock held */
+	STEP_UNRESERVED, /* reserve lock released */
+	STEP_COPIED,
+	STEP_PUBLISHED,
+	STEP_ISSUED,
+	STEP_SIZED,
+	STEP_DONE_FIRST, /* RESIZE done, WRITE not */
+	STEP_DONE,
+	STEP_ROLLING,
+	STEP_ROLLED, /* next segment chained, word not stored */
+	STEP_SETTLING,
+	STEP_REREAD,
+	STEP_SETTLED,
+	STEP_COUNT,
+};
+extern void (*capture_test_step)(enum capture_step step);
+/* Another boot id than the kernel's (16 bytes); NULL: the kernel's. */
+void capture_test_boot(const uint8_t *boot);
+
+static inline void
+step(enum capture_step s)
+{
+	if (__builtin_expect(capture_test_step != NULL, 0))
+		capture_test_step(s);
+}
+
+static inline bool
+is_coordinator(const struct capture *c)
+{
+	return (c->flags & CAPTURE_COORDINATOR) != 0;
+}
+
+/* capture.c: keeps the text for capture_trouble; returns -1. */
+int trouble(struct capture *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- control.c ---- */
+int control_init_lock(struct control_lock *l, struct err *e) CHECKED;
+/* Opens `control` in dir (c->dir) and maps it; checks magic and layout. */
+int control_map(struct capture *c, struct err *e) CHECKED;
+/* Does what the first one after a boot has to do, if we are it. */
+int control_boot(struct capture *c, struct err *e) CHECKED;
+/* No segments, next number `next`. Nobody reserves. */
+void control_empty(struct capture *c, uint64_t next, enum capture_mode mode);
+/* msync of the first page. */
+int control_sync_marks(struct capture *c, struct err *e) CHECKED;
+int control_sync_all(struct capture *c, struct err *e) CHECKED;
+
+/* ---- volume.c ---- */
+struct volume_seen {
+	uint64_t size, dev, ino, rdev;
+	int64_t mtime_ns, ctime_ns;
+	uint32_t kind;
+};
+int volume_look(int fd, struct volume_seen *out, struct err *e) CHECKED;
+/* Through our own descriptor if there is one, else by its path. */
+int volume_look_path(struct capture *c, uint32_t volume,
+    struct volume_seen *out, struct err *e) CHECKED;
+int volumes_open(struct capture *c, struct err *e) CHECKED;
+/* Notes size and times of all volumes (opened by us or not). */
+int volumes_note(struct capture *c, bool identity, struct err *e) CHECKED;
+/* The real size through our own descriptor; -errno. */
+int64_t volume_real_size(struct capture *c, uint32_t volume);
+
+/* ---- range.c ---- */
+
+/* Locks to take, or taken. Stripes: `count` from `first`, modulo STRIPES. */
+struct hold {
+	uint32_t volume;
+	uint32_t first, count;
+	bool want_position, want_size, want_notes;
+	bool position, size, notes, stripes; /* what is held now */
+};
+enum hold_result { HOLD_OK = 0, HOLD_DIRTY = 1, HOLD_BUSY = 2 };
+
+void hold_range(
+    const struct capture *c, struct hold *h, uint64_t off, uint64_t len);
+/* For a change of size: a stripe at least, what goes away at most. */
+void hold_resize(
+    const struct capture *c, struct hold *h, uint64_t old, uint64_t size);
+void hold_everything(struct hold *h);
+/* Takes what is wanted and not yet held, in order. HOLD_DIRTY: a lock is
+ * dirty and nothing is held; settle. HOLD_BUSY: not within the time (only the
+ * coordinator has one), nothing held. */
+enum hold_result hold_take(struct capture *c, struct hold *h);
+/* The same without waiting and without minding dirt. False: nothing held. */
+bool hold_try(struct capture *c, struct hold *h);
+void hold_release(struct capture *c, struct hold *h);
+/* All but the position lock. */
+void hold_release_range(struct capture *c, struct hold *h);
+struct control_lock *hold_lock(
+    struct capture *c, const struct hold *h, uint32_t i);
+uint32_t hold_locks(const struct hold *h);
+/* Is lock i of h among those that other holds when it is held whole? */
+bool hold_covers(
+    struct capture *c, const struct hold *other, const struct control_lock *l);
+enum hold_result lock_plain(struct capture *c, struct control_lock *l);
+bool lock_try(struct control_lock *l);
+void unlock_plain(struct control_lock *l);
+/* Takes all of h, settling what is in the way. -1: not within the time. */
+int hold_take_settled(struct capture *c, struct hold *h, struct err *e) CHECKED;
+void back_off(unsigned tries);
+
+/* ---- reserve.c ---- */
+struct want {
+	uint32_t op, flags, volume, room, extends;
+	uint64_t off, len;
+};
+struct ticket {
+	struct slot *slot;
+	uint8_t *data;
+	uint64_t generation;
+	uint32_t index;
+};
+enum reserve_result {
+	RESERVE_OK = 0,
+	RESERVE_MODE,	/* not ON */
+	RESERVE_FULL,	/* spool or disk */
+	RESERVE_FAILED, /* our own trouble */
+};
+/* `free` asks for room that the spool limit does not count. */
+enum reserve_result reserve(struct capture *c, const struct want *w,
+    uint32_t count, bool free, uint32_t align, struct ticket *out);
+/* Puts the mark on disk if it is not there. */
+int reserve_mark(struct capture *c);
+/* The reserve lock, with what a dead owner left put right. */
+bool reserve_lock(struct capture *c);
+struct slot *segment_slot(struct capture *c, uint32_t segment, uint32_t slot);
+uint8_t *segment_data(struct capture *c, uint32_t segment);
+/* Makes the place accessible to this process. False: no. */
+bool segment_open(struct capture *c, uint32_t segment);
+uint64_t slot_sum(const struct slot *s, uint64_t seed);
+uint64_t payload_sum(const void *data, uint64_t len, uint64_t seed);
+uint64_t slot_seed(
+    const struct capture *c, uint64_t generation, uint32_t index);
+/* Sums and publishes. */
+void ticket_publish(struct capture *c, const struct ticket *t, uint64_t len);
+/* Where transaction `number` is; false when it is in no segment. */
+bool segment_find(
+    struct capture *c, uint64_t number, uint32_t *segment, uint32_t *slot);
+uint64_t next_number(struct capture *c);
+/* Frees what is sealed, gives back surplus places. */
+void segments_recycle(struct capture *c, uint64_t upto);
+void ring(struct capture *c);
+int futex_wait_ms(_Atomic uint32_t *word, uint32_t seen, uint32_t wait_ms);
+void futex_wake_all(_Atomic uint32_t *word);
+
+/* status.c: sizes that changed outside AIM, into the stream. Everything is
+ * locked. */
+int volumes_note_resizes(struct capture *c, struct err *e) CHECKED;
+
+/* ---- settle.c ---- */
+/* Settles the unfinished transactions of dead owners, and clears the dirt of
+ * the locks in `want` (NULL: none). */
+void settle(struct capture *c, const struct hold *want);
+/* Finishes a transaction of which it is not known what the disk made of it.
+ * All of its locks are held. */
+void settle_slot(struct capture *c, const struct ticket *t);
+/* Locks of a slot; false when its fields make no sense. */
+bool slot_hold(struct capture *c, const struct slot *s, struct hold *out);
+void slot_finish(struct slot *s, unsigned state, uint64_t value);
+/* Advances and returns the number below which all is finished. */
+uint64_t settled_upto(struct capture *c);
+
+/* ---- extent.c ---- */
+/*
+ * Puts what the disk holds from `off` on, up to `end`, into the stream:
+ * COPYIN or COPYIN_ZERO, or WRITE or ZERO when it is for settling. The range
+ * is locked. Bytes handled, 0 at the volume's end, -errno.
+ */
+int64_t extent_capture(struct capture *c, uint32_t volume, uint64_t off,
+    uint64_t end, bool settling);
+
+#endif

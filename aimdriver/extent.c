@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* extent: what the disk holds, into the stream. */
+#include "aimdriver/control.h"
+
+#include "common/io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * How far the hole at `off` goes: 0 when there is data, or when the volume
+ * cannot tell. *data_end is where the next hole begins, if that is known.
+ */
+static uint64_t
+look_for_hole(struct capture *c, uint32_t volume, uint64_t off, uint64_t end,
+    uint64_t *data_end)
+{
+	int fd = c->volume_fd[volume];
+	off_t data, hole;
+
+	*data_end = end;
+	if (c->ctl->volume[volume].kind != VOLUME_FILE)
+		return 0;
+	data = lseek(fd, (off_t)off, SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? end - off : 0;
+	if ((uint64_t)data > off)
+		return least((uint64_t)data, end) - off;
+	hole = lseek(fd, (off_t)off, SEEK_HOLE);
+	if (hole > 0 && (uint64_t)hole > off)
+		*data_end = least((uint64_t)hole, end);
+	return 0;
+}
+
+static int64_t
+put(struct capture *c, const struct want *w, const uint8_t *data)
+{
+	struct ticket t;
+
+	switch (reserve(c, w, 1, true, SEGMENT_ALIGN, &t)) {
+	case RESERVE_OK:
+		break;
+	case RESERVE_FULL:
+		return -ENOSPC;
+	case RESERVE_MODE:
+		return -EPERM;
+	case RESERVE_FAILED:
+		return -EIO;
+	}
+	if (w->room > 0)
+		memcpy(t.data, data, w->room);
+	step(STEP_COPIED);
+	ticket_publish(c, &t, w->room);
+	step(STEP_PUBLISHED);
+	slot_finish(t.slot, SLOT_DONE, w->len);
+	return (int64_t)w->len;
+}
+
+/* Up to a chunk into `to`; -errno. */
+static int64_t
+read_some(int fd, uint8_t *to, uint64_t len, uint64_t off)
+{
+	struct err e = {.sys = 0};
+	ssize_t n = io_read_some_at(fd, to, len, off, &e);
+
+	if (n < 0)
+		return e.sys != 0 ? -e.sys : -EIO;
+	return n;
+}
+
+static int64_t
+capture_data(struct capture *c, struct want *w, uint64_t len, bool settling)
+{
+	int64_t n, r;
+
+	(void)pthread_mutex_lock(&c->local);
+	n = read_some(c->volume_fd[w->volume], c->scratch, len, w->off);
+	if (n <= 0) {
+		(void)pthread_mutex_unlock(&c->local);
+		return n;
+	}
+	w->len = (uint64_t)n;
+	if (io_is_zero(c->scratch, (size_t)n))
+		w->op = settling ? OP_ZERO : OP_COPYIN_ZERO;
+	else
+		w->room = (uint32_t)n;
+	r = put(c, w, c->scratch);
+	(void)pthread_mutex_unlock(&c->local);
+	return r;
+}
+
+int64_t
+extent_capture(struct capture *c, uint32_t volume, uint64_t off, uint64_t end,
+    bool settling)
+{
+	struct want w = {.op = settling ? OP_WRITE : OP_COPYIN,
+	    .flags = settling ? IOCB_SETTLED : 0,
+	    .volume = volume,
+	    .off = off};
+	uint64_t data_end, hole = look_for_hole(c, volume, off, end, &data_end);
+
+	if (hole > 0) {
+		w.op = settling ? OP_ZERO : OP_COPYIN_ZERO;
+		w.len = least(hole, CAPTURE_HOLE_CHUNK);
+		return put(c, &w, NULL);
+	}
+	return capture_data(
+	    c, &w, least(data_end - off, CAPTURE_CHUNK), settling);
+}
+
+/* The length to lock: a hole's as it looks now, else a chunk. */
+static uint64_t
+guess(struct capture *c, uint32_t volume, uint64_t off, uint64_t size)
+{
+	uint64_t data_end,
+	    hole = look_for_hole(c, volume, off, size, &data_end);
+
+	return hole > 0 ? least(hole, CAPTURE_HOLE_CHUNK)
+			: least(size - off, CAPTURE_CHUNK);
+}
+
+int
+capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t *done,
+    struct err *e)
+{
+	_Atomic uint64_t *live;
+	struct hold h = {.volume = volume};
+	uint64_t size, len;
+	int64_t n;
+
+	if (volume >= c->volume_count || c->volume_fd[volume] < 0)
+		return err_set(e, ERR_REFUSED, "no volume %u to copy", volume);
+	live = &c->ctl->volume[volume].size;
+	size = atomic_load(live);
+	if (off >= size) {
+		*done = 0;
+		return 0;
+	}
+	len = guess(c, volume, off, size);
+	hold_range(c, &h, off, len);
+	if (hold_take_settled(c, &h, e) < 0)
+		return err_at(e, "copy in at offset %ju", (uintmax_t)off);
+	size = atomic_load(live);
+	n = off >= size ? 0 : -EIO;
+	if (n != 0 && reserve_mark(c) == 0)
+		n = extent_capture(
+		    c, volume, off, least(off + len, size), false);
+	hold_release(c, &h);
+	if (n == -EPERM)
+		return err_set(e, ERR_REFUSED, "capture is off for this group");
+	if (n < 0) {
+		errno = (int)-n;
+		return err_sys(e,
+		    "copy in %ju bytes at offset %ju of volume %u",
+		    (uintmax_t)len, (uintmax_t)off, volume);
+	}
+	*done = (uint64_t)n;
+	return 0;
+}
