@@ -18,7 +18,7 @@ struct position {
 	struct uuid epoch;
 	uint32_t epoch_number;
 	uint64_t sequence;
-	uint64_t last; /* transaction */
+	uint64_t last;		    /* transaction */
 	uint8_t digest[DIGEST_LEN]; /* content digest of that file */
 };
 
@@ -27,9 +27,9 @@ enum ack_state {
 	ACK_INCONSISTENT = 2, /* first base in progress */
 	ACK_STREAMING = 3,
 	ACK_PAUSED = 4,
-	ACK_SUSPECT = 5,      /* mirror device failed or was changed */
-	ACK_STALLED = 6,      /* quarantine, gap, size: see the reason */
-	ACK_STAGING = 7,      /* consistent; a recovery is being collected */
+	ACK_SUSPECT = 5, /* mirror device failed or was changed */
+	ACK_STALLED = 6, /* quarantine, gap, size: see the reason */
+	ACK_STAGING = 7, /* consistent; a recovery is being collected */
 };
 
 struct ack {

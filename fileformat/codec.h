@@ -16,21 +16,25 @@ struct chunk {
 	uint32_t stored_len, raw_len;
 	enum codec codec;
 	uint64_t sum;
+	uint64_t seed; /* of sum: XXH3-64 of the chunk header before it */
 };
 
 /* Enough for one stored chunk with its header, whatever the codec. */
-#define CHUNK_STORED_LIMIT (JOURNAL_CHUNK_LIMIT + (JOURNAL_CHUNK_LIMIT >> 6) + 1024)
+#define CHUNK_STORED_LIMIT (CHUNK_HEADER_LEN + JOURNAL_CHUNK_LIMIT)
 
 /*
  * Encodes `len` (1..JOURNAL_CHUNK_LIMIT) raw bytes, header included; falls
  * back to CODEC_NONE when compressing does not help. Level 0: the default.
- * *codec says what was used; returns the stored length with header.
+ * `room` is at least CHUNK_HEADER_LEN + len; for CODEC_NONE `raw` may lie at
+ * out + CHUNK_HEADER_LEN already. *used says what was used; returns the
+ * stored length with header.
  */
 size_t chunk_encode(const uint8_t *raw, size_t len, enum codec want, int level,
     uint8_t *out, size_t room, enum codec *used);
 enum verdict chunk_header_decode(
     const uint8_t *bytes, size_t len, struct chunk *out, struct why *why);
-/* `stored` has c->stored_len bytes, `raw` room for c->raw_len. */
+/* `stored` has c->stored_len bytes, `raw` room for c->raw_len. The two may be
+ * the same for CODEC_NONE. */
 enum verdict chunk_decode(const struct chunk *c, const uint8_t *stored,
     uint8_t *raw, struct why *why);
 

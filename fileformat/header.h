@@ -14,6 +14,7 @@
 #include "fileformat/op.h"
 #include "fileformat/verdict.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,13 +25,13 @@
 
 /* Bounds: what lies beyond is rejected before it is used. */
 enum {
-	JOURNAL_HEADER_FIXED = 640,	 /* bytes before the tables */
-	JOURNAL_HEADER_LIMIT = 1 << 20,	 /* with the tables */
+	JOURNAL_HEADER_FIXED = 640,	/* bytes before the tables */
+	JOURNAL_HEADER_LIMIT = 1 << 20, /* with the tables */
 	JOURNAL_VOLUME_LIMIT = 4096,
 	JOURNAL_TARGET_LIMIT = 1024,
 	JOURNAL_IOCB_LIMIT = 1 << 20,
-	JOURNAL_DATA_LIMIT = 32 << 20,	 /* one transaction's payload */
-	JOURNAL_CHUNK_LIMIT = 1 << 20,	 /* raw bytes of one chunk */
+	JOURNAL_DATA_LIMIT = 32 << 20, /* one transaction's payload */
+	JOURNAL_CHUNK_LIMIT = 1 << 20, /* raw bytes of one chunk */
 };
 #define JOURNAL_FILE_LIMIT (UINT64_C(1) << 30)
 #define JOURNAL_RAW_LIMIT (UINT64_C(1) << 32)
@@ -53,11 +54,11 @@ struct journal_header {
 	uint64_t file_len;
 	uint64_t iocb_off; /* = header_len */
 	uint32_t iocb_count;
-	uint32_t iocb_len;   /* bytes of one entry, >= IOCB_LEN */
-	uint64_t data_off;   /* = iocb_off + iocb_count * iocb_len */
+	uint32_t iocb_len;	  /* bytes of one entry, >= IOCB_LEN */
+	uint64_t data_off;	  /* = iocb_off + iocb_count * iocb_len */
 	uint64_t data_stored_len; /* = file_len - data_off */
 	uint64_t data_raw_len;
-	uint32_t chunk_len; /* raw bytes of every chunk but the last */
+	uint32_t chunk_len; /* raw bytes of every chunk but the last; >= 1 */
 
 	struct uuid stream, group, site, epoch;
 	uint32_t epoch_number; /* from 1 */
@@ -74,6 +75,8 @@ struct journal_header {
 
 	uint8_t prev_digest[DIGEST_LEN]; /* content digest of the file before;
 					  * zero for the stream's first */
+	/* SHA-256(canonical header || SHA-256(canonical IOCBs) ||
+	 * SHA-256(raw Data)) */
 	uint8_t content_digest[DIGEST_LEN];
 	uint8_t stored_digest[DIGEST_LEN]; /* SHA-256 of bytes iocb_off..end */
 	uint8_t salt[SALT_LEN];
@@ -87,8 +90,8 @@ struct journal_header {
  * Looks at the fixed part only and says how long the whole header is.
  * VERDICT_PARTIAL when fewer than JOURNAL_HEADER_FIXED bytes are given.
  */
-enum verdict header_peek(const uint8_t *bytes, size_t len, uint32_t *header_len,
-    struct why *why);
+enum verdict header_peek(
+    const uint8_t *bytes, size_t len, uint32_t *header_len, struct why *why);
 
 /*
  * Decodes and checks a whole header: magic, version, flags, checksum, every
@@ -115,6 +118,17 @@ uint32_t header_encoded_len(uint32_t volumes, uint32_t targets);
 void header_encode(const struct journal_header *h,
     const struct journal_volume *volumes, const struct uuid *targets,
     uint8_t *bytes);
+
+/*
+ * What the signature is made over: the header with signature and checksum
+ * zero. `out` has room for len = header_len bytes.
+ */
+void header_signed_form(const uint8_t *bytes, size_t len, uint8_t *out);
+void header_set_signature(
+    uint8_t *bytes, const uint8_t signature[SIGNATURE_LEN]);
+/* Puts the right checksum into changed bytes (tests). */
+void header_fix_sum(uint8_t *bytes, size_t len);
+#define JOURNAL_DOMAIN "aim journal 1"
 
 /*
  * Adds to `sha` (an EVP_MD_CTX) the canonical fields that the content digest

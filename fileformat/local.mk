@@ -1,12 +1,15 @@
-# fileformat: bytes <-> structs; no files, no allocation, no logging.
+# fileformat: bytes <-> structs; no files, no logging.
 noinst_LIBRARIES += libfileformat.a
 libfileformat_a_SOURCES = \
 	fileformat/ack.h \
-	fileformat/codec.h \
-	fileformat/header.h \
-	fileformat/iocb.h \
-	fileformat/note.h \
-	fileformat/op.h \
+	fileformat/codec.c fileformat/codec.h \
+	fileformat/header.c fileformat/header.h \
+	fileformat/header_check.c fileformat/header_layout.h \
+	fileformat/iocb.c fileformat/iocb.h \
+	fileformat/le.h \
+	fileformat/note.c fileformat/note.h \
+	fileformat/op.c fileformat/op.h \
 	fileformat/pairing.h \
-	fileformat/sign.h \
-	fileformat/verdict.h
+	fileformat/sign.c fileformat/sign.h \
+	fileformat/sum.c fileformat/sum.h \
+	fileformat/verdict.c fileformat/verdict.h

@@ -74,6 +74,7 @@ enum copyin_kind { COPYIN_BASE = 1, COPYIN_RECOVERY = 2 };
 bool op_is_known(uint32_t op);
 bool op_has_data(uint32_t op);	/* payload bytes in the Data portion */
 bool op_has_range(uint32_t op); /* offset..offset+length on the volume */
+bool op_has_note(uint32_t op);	/* its payload is a note (fileformat/note.h) */
 const char *op_name(uint32_t op); /* "write", "copyin-begin", ... or "?" */
 const char *journal_kind_name(uint32_t kind);
 const char *codec_name(uint32_t codec);

@@ -38,8 +38,8 @@ struct pairing {
 int pairing_encode(const struct pairing *p, const struct sign_secret *key,
     char **out, size_t *len, struct err *e) CHECKED;
 /* Decodes and checks the signature. REFUSED or CORRUPT with line number. */
-int pairing_decode(const char *text, size_t len, struct pairing *out,
-    struct err *e) CHECKED;
+int pairing_decode(
+    const char *text, size_t len, struct pairing *out, struct err *e) CHECKED;
 void pairing_release(struct pairing *p);
 
 #endif

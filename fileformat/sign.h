@@ -33,8 +33,8 @@ int sign_fingerprint(const struct sign_public *p, uint8_t out[DIGEST_LEN],
 /* `domain` ("aim journal 1") is signed in front of the bytes, with its NUL,
  * so that no signature can be used for another purpose. */
 int sign_bytes(const struct sign_secret *s, const char *domain,
-    const void *bytes, size_t len, uint8_t out[SIGNATURE_LEN], struct err *e)
-    CHECKED;
+    const void *bytes, size_t len, uint8_t out[SIGNATURE_LEN],
+    struct err *e) CHECKED;
 /* *valid says whether; -1 only when libcrypto failed. */
 int sign_check(const struct sign_public *p, const char *domain,
     const void *bytes, size_t len, const uint8_t signature[SIGNATURE_LEN],

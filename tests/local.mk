@@ -12,6 +12,11 @@ UNIT_TESTS += \
 	tests/check_uuid
 
 # journal format
+UNIT_TESTS += \
+	tests/check_codec \
+	tests/check_header \
+	tests/check_iocb \
+	tests/check_sign
 
 # capture core and preload driver
 

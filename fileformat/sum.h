@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sum: XXH3-64, the checksum against accidents (never against adversaries).
+ * Pure, thread safe.
+ */
+#ifndef FILEFORMAT_SUM_H
+#define FILEFORMAT_SUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t sum_bytes(const void *data, size_t len, uint64_t seed);
+/*
+ * As if bytes hole..hole+hole_len of the data were zero (they hold the sum
+ * itself and what is filled in later). hole_len <= 128; the hole lies within
+ * the data.
+ */
+uint64_t sum_with_hole(
+    const uint8_t *data, size_t len, size_t hole, size_t hole_len);
+
+#endif
