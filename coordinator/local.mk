@@ -28,4 +28,18 @@ libcoordinator_a_SOURCES += \
 libcoordinator_a_SOURCES += \
 	coordinator/mirror_state.c coordinator/mirror_state.h \
 	coordinator/target.c coordinator/target.h \
-	coordinator/target_check.c
+	coordinator/target_check.c \
+	coordinator/apply.c coordinator/apply.h \
+	coordinator/apply_plan.c coordinator/apply_range.c \
+	coordinator/attempt.c coordinator/attempt.h \
+	coordinator/chain.c coordinator/chain.h \
+	coordinator/incoming.c coordinator/incoming.h \
+	coordinator/mirror_targets.c coordinator/mirror_targets.h \
+	coordinator/publish.c coordinator/publish.h \
+	coordinator/receive.c coordinator/receive.h \
+	coordinator/receive_scan.c coordinator/receive_take.c \
+	coordinator/receive_tell.c \
+	coordinator/redrive.c coordinator/redrive.h \
+	coordinator/stage.c coordinator/stage.h \
+	coordinator/survey.c coordinator/survey.h \
+	coordinator/tail.c coordinator/tail.h
