@@ -13,6 +13,7 @@
 set -u
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 1
 BUILD=${AIM_BUILD:-$TOP/build}
+# shellcheck disable=SC2034 # for those who source this
 LONG=${AIM_LONG:-}
 # shellcheck source=tests/sshd.sh
 . "$TOP/tests/sshd.sh"
@@ -139,7 +140,9 @@ lib_end() {
 		done
 		[ -n "${FAILED:-}" ] || echo "FAIL: status $rc"
 	fi
-	for pid in $(own_processes); do
+	# sshd writes over its environment to show a title.
+	for pid in $(own_processes) \
+		$([ -z "${SSHD_PID:-}" ] || family "$SSHD_PID"); do
 		kill -CONT "$pid"
 		kill -9 "$pid"
 	done 2>/dev/null
@@ -213,9 +216,10 @@ coordinator() {
 family() {
 	local child
 	echo "$1"
-	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
-		family "$child"
-	done
+	cat "/proc/$1/task/"*/children 2>/dev/null | tr ' ' '\n' |
+		while read -r child; do
+			[ -z "$child" ] || family "$child"
+		done
 }
 
 # stop HOME: asks its coordinator to end, which it must do well.
