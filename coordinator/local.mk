@@ -21,8 +21,16 @@ libcoordinator_a_SOURCES += \
 
 # the source's side: seal, copy-in, prune, ship
 libcoordinator_a_SOURCES += \
-	coordinator/job.h \
-	coordinator/transport.h
+	coordinator/ack_store.c coordinator/ack_store.h \
+	coordinator/backoff.c coordinator/backoff.h \
+	coordinator/job.c coordinator/job.h \
+	coordinator/sealed.c coordinator/sealed.h \
+	coordinator/sftp_explain.c coordinator/sftp_url.c \
+	coordinator/sftp_url.h coordinator/sftp_worker.c \
+	coordinator/sftp_worker.h \
+	coordinator/ssh_key.c coordinator/ssh_key.h \
+	coordinator/transport.c coordinator/transport.h \
+	coordinator/transport_dir.c coordinator/transport_sftp.c
 
 # the mirror's side: receive, apply, acknowledge
 libcoordinator_a_SOURCES += \

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sftp_worker: libcurl is told everything explicitly, so that no environment
+ * variable, no .netrc and no default can weaken it. The host's key comes from
+ * a private known_hosts with exactly one line, in memory. The connection
+ * stays open between files.
+ */
+#include "coordinator/sftp_worker.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "coordinator/ssh_key.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define UPLOAD_BUFFER (2L << 20)
+#define LOW_SPEED_BYTES 512L
+#define LOW_SPEED_SECONDS 20L
+#define CONNECT_MS 15000L
+#define SLOWEST_RATE 16 /* bytes in a millisecond: 16 kB/s */
+#define LIMIT_MS 60000u
+
+struct worker {
+	const struct sftp_setup *setup;
+	int sock;
+	int known_hosts; /* memory file, or -1: not yet made */
+	CURL *curl;
+	char detail[CURL_ERROR_SIZE];
+	/* the transfer under way */
+	int fd;
+	uint64_t off, len;
+	size_t got;
+	uint8_t data[TRANSPORT_GET_LIMIT];
+};
+
+uint32_t
+sftp_limit_ms(uint64_t len)
+{
+	uint64_t ms = LIMIT_MS + len / SLOWEST_RATE;
+
+	return ms < UINT32_MAX / 2 ? (uint32_t)ms : UINT32_MAX / 2;
+}
+
+static size_t
+read_file(char *to, size_t size, size_t n, void *ctx)
+{
+	struct worker *w = ctx;
+	size_t want = size * n;
+	ssize_t got;
+
+	if (want > w->len - w->off)
+		want = (size_t)(w->len - w->off);
+	got = io_read_some_at(w->fd, to, want, w->off, NULL);
+	if (got < 0 || (size_t)got < want)
+		return CURL_READFUNC_ABORT;
+	w->off += (uint64_t)got;
+	return (size_t)got;
+}
+
+static size_t
+keep_data(char *from, size_t size, size_t n, void *ctx)
+{
+	struct worker *w = ctx;
+	size_t len = size * n;
+
+	if (len > sizeof(w->data) - w->got || w->got + len > w->len)
+		return 0;
+	memcpy(w->data + w->got, from, len);
+	w->got += len;
+	return len;
+}
+
+/* Makes the one-line known_hosts; its path is good in this process only. */
+static int
+make_known_hosts(struct worker *w, char *path, size_t room, struct err *e)
+{
+	const struct sftp_setup *s = w->setup;
+	AUTO(buf_release) struct buf line = {0};
+	AUTO_CLOSE int fd = -1;
+
+	if (ssh_known_host(s->known_hosts, s->url.host, s->url.port, &line, e) <
+	    0)
+		return -1;
+	fd = memfd_create("known_hosts", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "make a private known_hosts");
+	if (io_write_at(fd, line.data, line.len, 0, e) < 0)
+		return -1;
+	cleanup_fd(&w->known_hosts);
+	w->known_hosts = STEAL_FD(fd);
+	(void)snprintf(path, room, "/proc/self/fd/%d", w->known_hosts);
+	return 0;
+}
+
+#define SET(option, value) ok = ok && curl_easy_setopt(c, option, value) == 0
+
+static int
+set_options(struct worker *w, CURL *c, struct err *e)
+{
+	const struct sftp_setup *s = w->setup;
+	char known_hosts[64];
+	bool ok = true;
+
+	if (make_known_hosts(w, known_hosts, sizeof(known_hosts), e) < 0)
+		return -1;
+	SET(CURLOPT_PROTOCOLS_STR, "sftp");
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_USERNAME, s->url.user);
+	SET(CURLOPT_SSH_AUTH_TYPES, (long)CURLSSH_AUTH_PUBLICKEY);
+	SET(CURLOPT_SSH_PRIVATE_KEYFILE, s->key_file);
+	SET(CURLOPT_SSH_KNOWNHOSTS, known_hosts);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+	SET(CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
+	SET(CURLOPT_LOW_SPEED_TIME, LOW_SPEED_SECONDS);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+	SET(CURLOPT_NEW_FILE_PERMS, 0640L);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_READFUNCTION, read_file);
+	SET(CURLOPT_READDATA, w);
+	SET(CURLOPT_WRITEFUNCTION, keep_data);
+	SET(CURLOPT_WRITEDATA, w);
+	SET(CURLOPT_ERRORBUFFER, w->detail);
+	if (!ok)
+		return err_set(e, ERR_REFUSED,
+		    "this libcurl has no SFTP or is too old: 7.85 with libssh2 "
+		    "is needed");
+	return 0;
+}
+
+static int
+make_handle(struct worker *w, struct err *e)
+{
+	CURL *c = curl_easy_init();
+
+	if (c == NULL)
+		return err_set(
+		    e, ERR_RETRY, "cannot start the transfer library");
+	if (set_options(w, c, e) < 0) {
+		curl_easy_cleanup(c);
+		return -1;
+	}
+	w->curl = c;
+	return 0;
+}
+
+static int
+set_url(struct worker *w, const char *name, struct err *e)
+{
+	const struct sftp_url *u = &w->setup->url;
+	bool v6 = strchr(u->host, ':') != NULL;
+	char url[2048];
+	int n = snprintf(url, sizeof(url), "sftp://%s%s%s:%u%s/%s",
+	    v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->dir, name);
+
+	if (n < 0 || (size_t)n >= sizeof(url) ||
+	    curl_easy_setopt(w->curl, CURLOPT_URL, url) != CURLE_OK)
+		return err_set(e, ERR_REFUSED, "name too long: %s", name);
+	return 0;
+}
+
+static CURLcode
+transfer(struct worker *w, uint64_t len, struct curl_slist *after)
+{
+	CURL *c = w->curl;
+
+	w->detail[0] = '\0';
+	(void)curl_easy_setopt(
+	    c, CURLOPT_TIMEOUT_MS, (long)sftp_limit_ms(len) - 5000);
+	(void)curl_easy_setopt(c, CURLOPT_POSTQUOTE, after);
+	return curl_easy_perform(c);
+}
+
+/* Did the rename fail because the name is taken? The server cannot say so in
+ * this version of the protocol: it says "failure", and nothing more. */
+static bool
+is_taken(CURLcode code, const char *detail)
+{
+	return code == CURLE_QUOTE_ERROR &&
+	       (strstr(detail, "Operation failed") != NULL ||
+		   strstr(detail, "already exists") != NULL);
+}
+
+static int
+put_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	const char *dir = w->setup->url.dir;
+	struct curl_slist *after;
+	char part[TRANSPORT_NAME_LIMIT], command[2600];
+	CURLcode code;
+
+	if (transport_part_name(ask->name, part, sizeof(part), e) < 0 ||
+	    set_url(w, part, e) < 0)
+		return -1;
+	(void)snprintf(command, sizeof(command), "rename %s/%s %s/%s", dir,
+	    part, dir, ask->name);
+	after = curl_slist_append(NULL, command);
+	if (after == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	w->off = 0;
+	w->len = ask->len;
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 1L);
+	(void)curl_easy_setopt(
+	    w->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)ask->len);
+	code = transfer(w, ask->len, after);
+	(void)curl_easy_setopt(w->curl, CURLOPT_POSTQUOTE, NULL);
+	curl_slist_free_all(after);
+	if (code == CURLE_OK)
+		return 1;
+	if (is_taken(code, w->detail))
+		return 0;
+	return sftp_explain((int)code, w->detail, SFTP_PUT, w->setup, e);
+}
+
+static int
+get_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	CURLcode code;
+
+	if (set_url(w, ask->name, e) < 0)
+		return -1;
+	w->got = 0;
+	w->len = ask->len;
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 0L);
+	code = transfer(w, ask->len, NULL);
+	if (code == CURLE_OK)
+		return 1;
+	if (code == CURLE_REMOTE_FILE_NOT_FOUND)
+		return 0;
+	return sftp_explain((int)code, w->detail, SFTP_GET, w->setup, e);
+}
+
+static int
+serve(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	w->got = 0;
+	if (w->curl == NULL && make_handle(w, e) < 0)
+		return -1;
+	return ask->op == SFTP_PUT ? put_file(w, ask, e) : get_file(w, ask, e);
+}
+
+/* 1, or 0 when nobody is there any more. *fd is -1 when none came along. */
+static int
+receive_ask(int sock, struct sftp_ask *ask, int *fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = ask, .iov_len = sizeof(*ask)};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	do
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(*ask))
+		return 0;
+	ask->name[sizeof(ask->name) - 1] = '\0';
+	*fd = -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
+	    c->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return 1;
+}
+
+static bool
+send_answer(struct worker *w, struct sftp_answer *a)
+{
+	struct iovec iov[2] = {{.iov_base = a, .iov_len = sizeof(*a)},
+	    {.iov_base = w->data, .iov_len = a->len}};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = a->len > 0 ? 2 : 1};
+	ssize_t n;
+
+	do
+		n = sendmsg(w->sock, &m, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n >= 0;
+}
+
+void
+sftp_worker_run(int sock, const struct sftp_setup *setup)
+{
+	static struct worker the_worker; /* too large for a stack */
+	struct worker *w = &the_worker;
+	struct sftp_ask ask;
+
+	*w = (struct worker){
+	    .setup = setup, .sock = sock, .known_hosts = -1, .fd = -1};
+	if (curl_global_init(CURL_GLOBAL_ALL) != 0)
+		_exit(1);
+	while (receive_ask(sock, &ask, &w->fd) == 1) {
+		struct sftp_answer a = {0};
+		struct err e = {0};
+
+		a.result = serve(w, &ask, &e);
+		a.kind = e.kind;
+		a.len =
+		    ask.op == SFTP_GET && a.result == 1 ? (uint32_t)w->got : 0;
+		(void)snprintf(a.text, sizeof(a.text), "%.*s",
+		    (int)sizeof(a.text) - 1, e.text);
+		cleanup_fd(&w->fd);
+		w->fd = -1;
+		if (!send_answer(w, &a))
+			break;
+	}
+	if (w->curl != NULL)
+		curl_easy_cleanup(w->curl);
+	_exit(0);
+}

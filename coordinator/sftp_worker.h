@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sftp_worker: one SFTP connection in a process of its own. The transfer
+ * library and the one below it can hang, spin, or be attacked by a server;
+ * here they hold no lock, no journal and no key but their own, and whoever
+ * waits for them may kill them.
+ *
+ * Over a SOCK_SEQPACKET pair: one ask (with the file's descriptor, for PUT),
+ * one answer (with what was fetched behind it, for GET). The worker ends when
+ * the other side closes, or dies.
+ */
+#ifndef COORDINATOR_SFTP_WORKER_H
+#define COORDINATOR_SFTP_WORKER_H
+
+#include "coordinator/sftp_url.h"
+#include "coordinator/transport.h"
+
+struct sftp_setup {
+	struct sftp_url url;
+	char url_text[2048]; /* for messages */
+	char key_file[PATH_MAX], known_hosts[PATH_MAX];
+};
+
+enum sftp_ask_op { SFTP_PUT = 1, SFTP_GET = 2 };
+
+struct sftp_ask {
+	enum sftp_ask_op op;
+	uint64_t len; /* PUT: of the file; GET: at most */
+	char name[TRANSPORT_NAME_LIMIT];
+};
+
+struct sftp_answer {
+	int result; /* as transport put and get */
+	enum err_kind kind;
+	uint32_t len; /* bytes that follow */
+	char text[400];
+};
+
+/* How long a transfer of so many bytes may take at most. */
+uint32_t sftp_limit_ms(uint64_t len);
+
+/* Serves asks until `sock` is closed. For a forked child: never returns. */
+_Noreturn void sftp_worker_run(int sock, const struct sftp_setup *setup);
+
+/* For the worker: text and kind from what the library says. */
+int sftp_explain(int code, const char *detail, enum sftp_ask_op op,
+    const struct sftp_setup *s, struct err *e);
+
+#endif

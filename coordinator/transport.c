@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "coordinator/transport.h"
+
+#include "common/uuid.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct transport_ops *const transports[] = {
+    &transport_dir_ops,
+    &transport_sftp_ops,
+};
+#define TRANSPORTS (sizeof(transports) / sizeof(transports[0]))
+
+const char *
+transport_url(const struct destination_config *d, bool for_acks)
+{
+	return for_acks && d->ack_url[0] != '\0' ? d->ack_url : d->url;
+}
+
+static const struct transport_ops *
+find(const char *url, struct err *e)
+{
+	char shown[120];
+	size_t i, len;
+
+	for (i = 0; i < TRANSPORTS; i++) {
+		len = strlen(transports[i]->scheme);
+		if (strncmp(url, transports[i]->scheme, len) == 0 &&
+		    strncmp(url + len, "://", 3) == 0)
+			return transports[i];
+	}
+	(void)err_set(e, ERR_REFUSED,
+	    "\"%s\" is no URL that files can be sent to: use file:///DIR or "
+	    "sftp://USER@HOST:PORT/DIR",
+	    name_quote(url, strlen(url), shown, sizeof(shown)));
+	return NULL;
+}
+
+int
+transport_check(const struct destination_config *d, struct err *e)
+{
+	const struct transport_ops *put = find(d->url, e), *get;
+
+	if (put == NULL || put->check(d, false, e) < 0)
+		return -1;
+	get = find(transport_url(d, true), e);
+	if (get == NULL || get->check(d, true, e) < 0)
+		return err_at(e, "acknowledgements");
+	return 0;
+}
+
+int
+transport_open(const struct destination_config *d, bool for_acks,
+    struct transport **out, struct err *e)
+{
+	const struct transport_ops *ops = find(transport_url(d, for_acks), e);
+
+	if (ops == NULL || ops->check(d, for_acks, e) < 0)
+		return -1;
+	return ops->open(d, for_acks, out, e);
+}
+
+int
+transport_name_check(const char *name, struct err *e)
+{
+	size_t len = strlen(name), i;
+	char shown[80];
+	bool ok = len > 0 && len < TRANSPORT_NAME_LIMIT - 40;
+
+	for (i = 0; ok && i < len; i++) {
+		char c = name[i];
+
+		ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		     (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+		     c == '.' || c == '/';
+		/* Every part begins with a letter or digit: no "..", no
+		 * hidden names, no absolute path, no empty part. */
+		if (i == 0 || name[i - 1] == '/')
+			ok = ok && c != '.' && c != '/' && c != '-';
+	}
+	if (ok && name[len - 1] != '/')
+		return 0;
+	return err_set(e, ERR_REFUSED, "\"%s\" is no name that can be sent",
+	    name_quote(name, len, shown, sizeof(shown)));
+}
+
+int
+transport_part_name(const char *name, char *out, size_t room, struct err *e)
+{
+	const char *slash = strrchr(name, '/');
+	const char *base = slash == NULL ? name : slash + 1;
+	uint8_t random[16];
+	char hex[2 * sizeof(random) + 1];
+	int n;
+
+	if (random_bytes(random, sizeof(random), e) < 0)
+		return -1;
+	n = snprintf(out, room, "%.*s.%s.%s.part", (int)(base - name), name,
+	    base, hex_text(random, sizeof(random), hex));
+	if (n < 0 || (size_t)n >= room)
+		return err_set(e, ERR_REFUSED, "name too long: %s", name);
+	return 0;
+}
+
+int
+transport_put(
+    struct transport *t, int fd, uint64_t len, const char *name, struct err *e)
+{
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->put(t, fd, len, name, e);
+}
+
+int
+transport_drain(struct transport *t, struct err *e)
+{
+	return t->ops->drain == NULL ? 0 : t->ops->drain(t, e);
+}
+
+int
+transport_get(struct transport *t, const char *name, size_t max,
+    struct buf *out, struct err *e)
+{
+	assert(max <= TRANSPORT_GET_LIMIT);
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->get(t, name, max, out, e);
+}
+
+int
+transport_watch(struct transport *t, int inotify, const char *name)
+{
+	return t->ops->watch == NULL ? -1 : t->ops->watch(t, inotify, name);
+}
+
+void
+transport_close(struct transport *t)
+{
+	if (t != NULL)
+		t->ops->close(t);
+}

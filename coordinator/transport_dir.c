@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * transport_dir: file:///DIR, a folder that the mirror's site reads too: a
+ * disk that travels, a mount, or the same machine. The bytes go to a hidden
+ * name of our own and are synced before the rename, so that a file is whole
+ * when it appears; the folder is opened anew each time, because a mount may
+ * come and go.
+ */
+#include "coordinator/transport.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#define COPY_BLOCK (UINT64_C(1) << 20)
+
+struct dir_transport {
+	struct transport base;
+	char path[PATH_MAX];
+	uint8_t *block;
+};
+
+static struct dir_transport *
+from_base(struct transport *t)
+{
+	return (struct dir_transport *)(void *)t;
+}
+
+static int
+dir_check(const struct destination_config *d, bool for_acks, struct err *e)
+{
+	const char *path = transport_url(d, for_acks) + strlen("file://");
+	char shown[120];
+	size_t i, len = strlen(path);
+	bool ok = path[0] == '/' && len < PATH_MAX - TRANSPORT_NAME_LIMIT;
+
+	for (i = 0; ok && i < len; i++)
+		ok = (unsigned char)path[i] >= 0x20 && path[i] != 0x7f;
+	if (ok)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+	    "\"file://%s\": after file:// comes an absolute path, as in "
+	    "file:///srv/incoming",
+	    name_quote(path, len, shown, sizeof(shown)));
+}
+
+static int
+dir_open(const struct destination_config *d, bool for_acks,
+    struct transport **out, struct err *e)
+{
+	struct dir_transport *t = calloc(1, sizeof(*t));
+
+	if (t == NULL || (t->block = malloc(COPY_BLOCK)) == NULL) {
+		free(t);
+		return err_set(e, ERR_RETRY, "out of memory");
+	}
+	t->base.ops = &transport_dir_ops;
+	(void)snprintf(t->path, sizeof(t->path), "%s",
+	    transport_url(d, for_acks) + strlen("file://"));
+	*out = &t->base;
+	return 0;
+}
+
+/* Opens the folder that `name` lies in, beneath DIR, and points *base to the
+ * last part of it. */
+static int
+open_folder(struct dir_transport *t, const char *name, const char **base,
+    int *out, struct err *e)
+{
+	const char *slash = strrchr(name, '/');
+	AUTO_CLOSE int top = -1;
+	char folder[TRANSPORT_NAME_LIMIT];
+	int fd;
+
+	if (io_open_dir(AT_FDCWD, t->path, &top, e) < 0)
+		return -1;
+	if (slash == NULL) {
+		*base = name;
+		*out = STEAL_FD(top);
+		return 0;
+	}
+	(void)snprintf(
+	    folder, sizeof(folder), "%.*s", (int)(slash - name), name);
+	fd = sys_openat(top, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return err_sys(e, "open directory %s/%s", t->path, folder);
+	*base = slash + 1;
+	*out = fd;
+	return 0;
+}
+
+/* What is missing may come: a mount, or the mirror's side making its folder. */
+static int
+no_folder(struct dir_transport *t, struct err *e)
+{
+	if (e != NULL && (e->sys == ENOENT || e->sys == ENOTDIR)) {
+		e->kind = ERR_RETRY;
+		return err_at(e,
+		    "%s is not ready (is it mounted? was `mirror add` run at "
+		    "the other site?)",
+		    t->path);
+	}
+	return -1;
+}
+
+static int
+copy_bytes(
+    struct dir_transport *t, int from, int to, uint64_t len, struct err *e)
+{
+	uint64_t off, n;
+
+	for (off = 0; off < len; off += n) {
+		n = len - off < COPY_BLOCK ? len - off : COPY_BLOCK;
+		if (io_read_at(from, t->block, n, off, e) < 0 ||
+		    io_write_at(to, t->block, n, off, e) < 0)
+			return -1;
+	}
+	return io_fsync(to, "the copy", e);
+}
+
+/* Some file systems cannot rename without replacing; a link can. */
+static int
+publish(int dir, const char *part, const char *name, struct err *e)
+{
+	if (sys_rename(dir, part, dir, name, RENAME_NOREPLACE) == 0)
+		return 1;
+	if (errno == EEXIST)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return err_sys(e, "rename to %s", name);
+	if (sys_link(dir, part, dir, name) < 0)
+		return errno == EEXIST ? 0 : err_sys(e, "link to %s", name);
+	(void)sys_unlink(dir, part);
+	return 1;
+}
+
+static int
+put_into(struct dir_transport *t, int dir, int fd, uint64_t len,
+    const char *name, struct err *e)
+{
+	char part[TRANSPORT_NAME_LIMIT];
+	AUTO_CLOSE int to = -1;
+	int done;
+
+	if (transport_part_name(name, part, sizeof(part), e) < 0)
+		return -1;
+	to = sys_openat(
+	    dir, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0640);
+	if (to < 0)
+		return err_sys(e, "create %s", part);
+	if (copy_bytes(t, fd, to, len, e) < 0) {
+		(void)sys_unlink(dir, part);
+		return -1;
+	}
+	done = publish(dir, part, name, e);
+	if (done <= 0)
+		(void)sys_unlink(dir, part);
+	if (done == 1 && io_fsync(dir, "the folder", e) < 0)
+		return -1;
+	return done;
+}
+
+static int
+dir_put(struct transport *base, int fd, uint64_t len, const char *name,
+    struct err *e)
+{
+	struct dir_transport *t = from_base(base);
+	AUTO_CLOSE int dir = -1;
+	const char *file;
+	struct stat st;
+	int done;
+
+	if (open_folder(t, name, &file, &dir, e) < 0)
+		return no_folder(t, e);
+	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	done = put_into(t, dir, fd, len, file, e);
+	return done < 0 ? err_at(e, "%s/%s", t->path, name) : done;
+}
+
+static int
+dir_get(struct transport *base, const char *name, size_t max, struct buf *out,
+    struct err *e)
+{
+	struct dir_transport *t = from_base(base);
+	AUTO(buf_release) struct buf got = {0};
+	AUTO_CLOSE int dir = -1, fd = -1;
+	struct err why = {0};
+	const char *file;
+	ssize_t n;
+
+	if (open_folder(t, name, &file, &dir, &why) < 0 ||
+	    io_open_regular(dir, file, &fd, &why) < 0) {
+		if (why.sys == ENOENT)
+			return 0;
+		return err_set(
+		    e, why.kind, "%s/%s: %s", t->path, name, why.text);
+	}
+	if (buf_room(&got, max + 1, e) < 0)
+		return -1;
+	n = io_read_some_at(fd, got.data, max + 1, 0, e);
+	if (n < 0)
+		return err_at(e, "%s/%s", t->path, name);
+	if ((size_t)n > max)
+		return err_set(e, ERR_REFUSED,
+		    "%s/%s is larger than the %zu bytes that are accepted",
+		    t->path, name, max);
+	got.len = (size_t)n;
+	buf_swap(out, &got);
+	return 1;
+}
+
+static int
+dir_watch(struct transport *base, int inotify, const char *name)
+{
+	struct dir_transport *t = from_base(base);
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", t->path, name) >=
+	    sizeof(path))
+		return -1;
+	return inotify_add_watch(inotify, path,
+	    IN_MOVED_TO | IN_CREATE | IN_CLOSE_WRITE | IN_ONLYDIR);
+}
+
+static void
+dir_close(struct transport *base)
+{
+	struct dir_transport *t = from_base(base);
+
+	free(t->block);
+	free(t);
+}
+
+const struct transport_ops transport_dir_ops = {
+    .scheme = "file",
+    .check = dir_check,
+    .open = dir_open,
+    .put = dir_put,
+    .get = dir_get,
+    .watch = dir_watch,
+    .close = dir_close,
+};

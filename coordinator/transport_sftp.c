@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * transport_sftp: sftp://USER@HOST:PORT/DIR through a few worker processes,
+ * each with a connection of its own (sftp_worker.h). A put is handed to a
+ * worker that is idle and returns; the receiver waits for the next expected
+ * name, so that the order in which files arrive does not matter. A second
+ * connection is made only once the first has worked and is busy. A worker
+ * that has not answered in time is killed and another begins.
+ */
+#include "coordinator/transport.h"
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "coordinator/sftp_worker.h"
+#include "coordinator/ssh_key.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORKERS 3
+#define SOCKET_ROOM (1 << 17)
+#define NS_PER_MS UINT64_C(1000000)
+
+struct connection {
+	pid_t pid; /* 0: none */
+	int sock;
+	bool busy, proven;
+	uint64_t until_ns; /* monotonic, while busy */
+	uint32_t limit_ms;
+};
+
+struct sftp_transport {
+	struct transport base;
+	struct sftp_setup setup;
+	struct connection connections[WORKERS];
+	struct err failed; /* of a put that was handed over; kind 0: none */
+	/* the last answer of a get */
+	struct sftp_answer answer;
+	uint8_t data[TRANSPORT_GET_LIMIT];
+};
+
+static struct sftp_transport *
+from_base(struct transport *t)
+{
+	return (struct sftp_transport *)(void *)t;
+}
+
+static const char *
+key_of(const struct destination_config *d, bool for_acks)
+{
+	return for_acks && d->ack_key_file[0] != '\0' ? d->ack_key_file
+						      : d->key_file;
+}
+
+static int
+sftp_check(const struct destination_config *d, bool for_acks, struct err *e)
+{
+	const char *url = transport_url(d, for_acks),
+		   *key = key_of(d, for_acks);
+	struct sftp_url u;
+
+	if (sftp_url_parse(url, &u, e) < 0)
+		return -1;
+	if (d->known_hosts[0] == '\0')
+		return err_set(e, ERR_REFUSED,
+		    "%s needs --known-hosts FILE: without the server's key "
+		    "anybody could pose as it",
+		    url);
+	if (key[0] == '\0')
+		return err_set(e, ERR_REFUSED,
+		    "%s needs --key FILE, an Ed25519 or ECDSA key", url);
+	if (ssh_key_check(key, e) < 0)
+		return -1;
+	return ssh_known_host(d->known_hosts, u.host, u.port, NULL, e);
+}
+
+static int
+sftp_open(const struct destination_config *d, bool for_acks,
+    struct transport **out, struct err *e)
+{
+	AUTO_FREE struct sftp_transport *t = calloc(1, sizeof(*t));
+	struct sftp_setup *s;
+	int i;
+
+	if (t == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	s = &t->setup;
+	t->base.ops = &transport_sftp_ops;
+	for (i = 0; i < WORKERS; i++)
+		t->connections[i].sock = -1;
+	if (sftp_url_parse(transport_url(d, for_acks), &s->url, e) < 0)
+		return -1;
+	(void)snprintf(
+	    s->url_text, sizeof(s->url_text), "%s", transport_url(d, for_acks));
+	(void)snprintf(
+	    s->key_file, sizeof(s->key_file), "%s", key_of(d, for_acks));
+	(void)snprintf(
+	    s->known_hosts, sizeof(s->known_hosts), "%s", d->known_hosts);
+	*out = &STEAL(t)->base;
+	return 0;
+}
+
+/* ---- processes ---- */
+
+/* Ends a worker, whatever it is doing. */
+static void
+stop(struct connection *c)
+{
+	if (c->pid > 0) {
+		(void)kill(c->pid, SIGKILL);
+		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	cleanup_fd(&c->sock);
+	*c = (struct connection){.sock = -1};
+}
+
+/* In the child: nothing of the parent's may stay open or be inherited. */
+_Noreturn static void
+be_worker(int sock, pid_t parent, const struct sftp_setup *setup)
+{
+	struct sigaction act = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	int sig;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	for (sig = 1; sig < NSIG; sig++)
+		(void)sigaction(sig, &act, NULL);
+	act.sa_handler = SIG_IGN;
+	(void)sigaction(SIGPIPE, &act, NULL);
+	(void)sigaction(SIGINT, &act, NULL); /* the parent decides */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (sock != 3 && dup2(sock, 3) < 0)
+		_exit(1);
+	(void)close_range(4, ~0u, 0);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NAME, "aim-sftp");
+	sftp_worker_run(3, setup);
+}
+
+static int
+start(struct sftp_transport *t, struct connection *c, struct err *e)
+{
+	pid_t parent = getpid(), pid;
+	int pair[2], room = SOCKET_ROOM;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "make a socket pair");
+	(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	pid = fork();
+	if (pid < 0) {
+		(void)err_sys(e, "fork");
+		cleanup_fd(&pair[0]);
+		cleanup_fd(&pair[1]);
+		return -1;
+	}
+	if (pid == 0)
+		be_worker(pair[1], parent, &t->setup);
+	cleanup_fd(&pair[1]);
+	*c = (struct connection){.pid = pid, .sock = pair[0]};
+	return 0;
+}
+
+static int
+hand_over(
+    struct connection *c, const struct sftp_ask *ask, int fd, struct err *e)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct sftp_ask copy = *ask;
+	struct iovec iov = {.iov_base = &copy, .iov_len = sizeof(copy)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *h;
+	ssize_t n;
+
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		h = CMSG_FIRSTHDR(&m);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	}
+	do
+		n = sendmsg(c->sock, &m, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		(void)err_sys(e, "hand a transfer to its process");
+		stop(c);
+		return -1;
+	}
+	c->busy = true;
+	c->limit_ms = sftp_limit_ms(ask->len);
+	c->until_ns = clock_mono_ns() + c->limit_ms * NS_PER_MS;
+	return 0;
+}
+
+static void
+keep_failure(struct sftp_transport *t, enum err_kind kind, const char *text)
+{
+	if (t->failed.kind == ERR_NONE)
+		(void)err_set(&t->failed, kind == ERR_NONE ? ERR_RETRY : kind,
+		    "%s", text);
+}
+
+/* Takes the answer of a worker that is ready to be read, or has ended. */
+static void
+take_answer(struct sftp_transport *t, struct connection *c)
+{
+	struct sftp_answer *a = &t->answer;
+	struct iovec iov[2] = {{.iov_base = a, .iov_len = sizeof(*a)},
+	    {.iov_base = t->data, .iov_len = sizeof(t->data)}};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	do
+		n = recvmsg(c->sock, &m, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < (ssize_t)sizeof(*a) || a->len != (size_t)n - sizeof(*a)) {
+		*a = (struct sftp_answer){.result = -1, .kind = ERR_RETRY};
+		(void)snprintf(a->text, sizeof(a->text),
+		    "the process of a transfer has died");
+		stop(c);
+		return;
+	}
+	a->text[sizeof(a->text) - 1] = '\0';
+	c->busy = false;
+	c->proven = a->result >= 0;
+}
+
+static void
+give_up(struct sftp_transport *t, struct connection *c)
+{
+	struct sftp_answer *a = &t->answer;
+
+	*a = (struct sftp_answer){.result = -1, .kind = ERR_RETRY};
+	(void)snprintf(a->text, sizeof(a->text),
+	    "%.200s: nothing moved for %u s: the connection was given up",
+	    t->setup.url_text, c->limit_ms / 1000);
+	stop(c);
+}
+
+/* Waits for one busy worker, answers or time is over; its answer is in
+ * t->answer. False when none is busy. */
+static bool
+wait_one(struct sftp_transport *t, bool block)
+{
+	struct connection *of[WORKERS], *late = NULL;
+	struct pollfd p[WORKERS];
+	uint64_t now = clock_mono_ns();
+	int i, n = 0, ready, wait_ms;
+
+	for (i = 0; i < WORKERS; i++) {
+		struct connection *c = &t->connections[i];
+
+		if (!c->busy)
+			continue;
+		if (late == NULL || c->until_ns < late->until_ns)
+			late = c;
+		of[n] = c;
+		p[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
+	}
+	if (late == NULL)
+		return false;
+	wait_ms = late->until_ns <= now
+		      ? 0
+		      : (int)((late->until_ns - now) / NS_PER_MS) + 1;
+	ready = poll(p, (nfds_t)n, block ? wait_ms : 0);
+	for (i = 0; ready > 0 && i < n; i++) {
+		if (p[i].revents == 0)
+			continue;
+		take_answer(t, of[i]);
+		return true;
+	}
+	if (late->until_ns > clock_mono_ns())
+		return block && (ready == 0 || errno == EINTR)
+			   ? wait_one(t, block)
+			   : false;
+	give_up(t, late);
+	return true;
+}
+
+/* Puts away what has come in meanwhile. */
+static void
+note_answer(struct sftp_transport *t)
+{
+	if (t->answer.result < 0)
+		keep_failure(t, t->answer.kind, t->answer.text);
+}
+
+static int
+report_failure(struct sftp_transport *t, struct err *e)
+{
+	struct err was = t->failed;
+
+	if (was.kind == ERR_NONE)
+		return 0;
+	t->failed = (struct err){0};
+	return err_set(e, was.kind, "%s", was.text);
+}
+
+/* A worker that can take a transfer now; NULL: wait, all that may be are
+ * busy. *fresh says that it must be started. */
+static struct connection *
+choose(struct sftp_transport *t, bool *fresh)
+{
+	struct connection *none = NULL;
+	bool any = false, proven = false;
+	int i;
+
+	for (i = 0; i < WORKERS; i++) {
+		struct connection *c = &t->connections[i];
+
+		*fresh = false;
+		if (c->pid > 0 && !c->busy)
+			return c;
+		any = any || c->busy;
+		proven = proven || c->proven;
+		if (c->pid == 0 && none == NULL)
+			none = c;
+	}
+	*fresh = true;
+	return !any || proven ? none : NULL;
+}
+
+static int
+sftp_put(struct transport *base, int fd, uint64_t len, const char *name,
+    struct err *e)
+{
+	struct sftp_transport *t = from_base(base);
+	struct sftp_ask ask = {.op = SFTP_PUT, .len = len};
+	struct connection *c;
+	bool fresh;
+
+	while (wait_one(t, false))
+		note_answer(t);
+	while (t->failed.kind == ERR_NONE && (c = choose(t, &fresh)) == NULL)
+		if (wait_one(t, true))
+			note_answer(t);
+	if (report_failure(t, e) < 0)
+		return -1;
+	(void)snprintf(ask.name, sizeof(ask.name), "%s", name);
+	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, fd, e) < 0)
+		return -1;
+	return 1;
+}
+
+static int
+sftp_drain(struct transport *base, struct err *e)
+{
+	struct sftp_transport *t = from_base(base);
+
+	while (wait_one(t, true))
+		note_answer(t);
+	return report_failure(t, e);
+}
+
+static int
+sftp_get(struct transport *base, const char *name, size_t max, struct buf *out,
+    struct err *e)
+{
+	struct sftp_transport *t = from_base(base);
+	struct sftp_ask ask = {.op = SFTP_GET, .len = max};
+	AUTO(buf_release) struct buf got = {0};
+	struct connection *c;
+	bool fresh;
+
+	if (sftp_drain(base, e) < 0)
+		return -1;
+	c = choose(t, &fresh);
+	(void)snprintf(ask.name, sizeof(ask.name), "%s", name);
+	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, -1, e) < 0)
+		return -1;
+	while (!wait_one(t, true))
+		continue;
+	if (t->answer.result < 0)
+		return err_set(e, t->answer.kind, "%s", t->answer.text);
+	if (t->answer.result == 0)
+		return 0;
+	if (buf_add(&got, t->data, t->answer.len, e) < 0)
+		return -1;
+	buf_swap(out, &got);
+	return 1;
+}
+
+static void
+sftp_close(struct transport *base)
+{
+	struct sftp_transport *t = from_base(base);
+	int i;
+
+	for (i = 0; i < WORKERS; i++)
+		stop(&t->connections[i]);
+	free(t);
+}
+
+const struct transport_ops transport_sftp_ops = {
+    .scheme = "sftp",
+    .check = sftp_check,
+    .open = sftp_open,
+    .put = sftp_put,
+    .drain = sftp_drain,
+    .get = sftp_get,
+    .close = sftp_close,
+};
