@@ -22,3 +22,35 @@ libaimdriver_a_SOURCES += \
 	aimdriver/volume.c
 
 # the preload driver: a shared object of its own, see preload/
+# Sanitizers would need their run-time in every captured program: not built.
+if !SANITIZED
+preloaddir = $(pkglibdir)
+preload_PROGRAMS = libaim-preload.so
+libaim_preload_so_SOURCES = \
+	aimdriver/preload/aio.c \
+	aimdriver/preload/copy.c \
+	aimdriver/preload/elf.c \
+	aimdriver/preload/environ.c \
+	aimdriver/preload/exec.c aimdriver/preload/exec.h \
+	aimdriver/preload/fds.c \
+	aimdriver/preload/guard.c \
+	aimdriver/preload/ioctl.c \
+	aimdriver/preload/map.c \
+	aimdriver/preload/message.c \
+	aimdriver/preload/names.c \
+	aimdriver/preload/open.c \
+	aimdriver/preload/preload.h \
+	aimdriver/preload/raw.h \
+	aimdriver/preload/signals.c \
+	aimdriver/preload/size.c \
+	aimdriver/preload/spawn.c \
+	aimdriver/preload/start.c \
+	aimdriver/preload/stdio.c \
+	aimdriver/preload/sync.c \
+	aimdriver/preload/syscall.c \
+	aimdriver/preload/write.c
+libaim_preload_so_CFLAGS = $(AIM_CFLAGS) $(XXHASH_CFLAGS)
+libaim_preload_so_LDFLAGS = $(AIM_LDFLAGS) -shared -Wl,-z,defs \
+	-Wl,-Bsymbolic-functions -Wl,-soname,libaim-preload.so
+libaim_preload_so_LDADD = libaimdriver.a libfileformat.a libcommon.a -lpthread
+endif

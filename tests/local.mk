@@ -31,3 +31,7 @@ TESTS += $(UNIT_TESTS)
 endif
 
 include tests/bench/local.mk
+
+# drivers are tested with groups that this makes and redrives
+noinst_PROGRAMS += tests/capture_tool
+tests_capture_tool_SOURCES = tests/capture_tool.c

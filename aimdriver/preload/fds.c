@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fds: programs that close "all" descriptors do not close the driver's own,
+ * which to them do not exist. They are high numbers (the core opens them from
+ * 1000 on) and are all there when attach returns.
+ */
+#include "aimdriver/preload/preload.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* The range of numbers in which our own are; found once. */
+static void
+own_range(int *low, int *high)
+{
+	static int lowest = -1, highest = -1;
+	static _Atomic bool known;
+	struct rlimit limit;
+	int end = 65536;
+
+	if (!known) {
+		if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+		    limit.rlim_cur > 65536)
+			end = limit.rlim_cur > 1 << 20 ? 1 << 20
+						       : (int)limit.rlim_cur;
+		for (int fd = 0; fd < end; fd++) {
+			if (!px_owns(fd))
+				continue;
+			if (lowest < 0)
+				lowest = fd;
+			highest = fd;
+		}
+		known = true;
+	}
+	*low = lowest;
+	*high = highest;
+}
+
+static bool
+std(int fd)
+{
+	return fd >= 0 && fd <= 2;
+}
+
+EXPORT(int, close, (int fd))
+{
+	long r;
+
+	if (unlikely(px_owns(fd)))
+		return (int)ret(-EBADF);
+	r = px_block(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (unlikely(std(fd)))
+		px_stdio_check();
+	return (int)ret(r);
+}
+ALIAS(__close, close);
+
+EXPORT(int, close_range, (unsigned first, unsigned last, int flags))
+{
+	int low, high;
+	long r = 0;
+
+	if (!px_on() || (flags & (int)CLOSE_RANGE_CLOEXEC) != 0 || first > last)
+		return (int)ret(raw3(SYS_close_range, first, last, flags));
+	own_range(&low, &high);
+	for (int fd = low; fd >= 0 && fd <= high && first <= last; fd++) {
+		if (!px_owns(fd) || (unsigned)fd < first || (unsigned)fd > last)
+			continue;
+		if ((unsigned)fd > first)
+			r = raw3(SYS_close_range, first, fd - 1, flags);
+		if (r < 0)
+			return (int)ret(r);
+		first = (unsigned)fd + 1;
+	}
+	if (first <= last)
+		r = raw3(SYS_close_range, first, last, flags);
+	px_stdio_check();
+	return (int)ret(r);
+}
+
+EXPORT(void, closefrom, (int low))
+{
+	(void)px_close_range(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0);
+}
+
+static int
+duplicate(int fd, int onto, int flags, bool three)
+{
+	long r;
+
+	if (unlikely(px_owns(fd)))
+		return (int)ret(-EBADF);
+	if (unlikely(px_owns(onto))) {
+		px_say(PX_FDS,
+		    "refused: %s wants descriptor %d, which AIM uses; raise "
+		    "the limit of open files",
+		    px_program(), onto);
+		return (int)ret(-EBUSY);
+	}
+#ifdef SYS_dup2
+	r = three ? raw3(SYS_dup3, fd, onto, flags) : raw2(SYS_dup2, fd, onto);
+#else
+	r = !three && fd == onto ? raw3(SYS_fcntl, fd, F_GETFL, 0)
+				 : raw3(SYS_dup3, fd, onto, flags);
+	if (r >= 0)
+		r = onto;
+#endif
+	if (unlikely(std(onto)))
+		px_stdio_check();
+	return (int)ret(r);
+}
+
+EXPORT(int, dup2, (int fd, int onto))
+{
+	return duplicate(fd, onto, 0, false);
+}
+ALIAS(__dup2, dup2);
+
+EXPORT(int, dup3, (int fd, int onto, int flags))
+{
+	return duplicate(fd, onto, flags, true);
+}
+
+EXPORT(int, dup, (int fd))
+{
+	long r = raw1(SYS_dup, fd);
+
+	if (unlikely(std((int)r)))
+		px_stdio_check();
+	return (int)ret(r);
+}

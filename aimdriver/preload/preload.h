@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * preload: what the files of the preload driver share. Each of them exports
+ * the libc names of one idea (EXPORT); a name does the plain system call
+ * unless what it is about to change is a protected volume.
+ *
+ * Inside a capture call, and while the driver starts, the thread is `inside`:
+ * then every exported name is the plain call (the core uses libc too), and
+ * the program's signal handlers wait (signals.c).
+ */
+#ifndef AIMDRIVER_PRELOAD_PRELOAD_H
+#define AIMDRIVER_PRELOAD_PRELOAD_H
+
+#include "aimdriver/capture.h"
+#include "aimdriver/preload/raw.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+/* Defines px_NAME and exports it as libc's NAME, and under other names. */
+#define EXPORT(type, name, args)                                               \
+	type px_##name args;                                                   \
+	EXPORT_AS(name, name);                                                 \
+	type px_##name args
+#define ALIAS(name, of) EXPORT_AS(name, of)
+#define EXPORT_AS(name, of)                                                    \
+	extern __typeof__(px_##of) px_export_##name __asm__(#name)             \
+	    __attribute__((alias("px_" #of), visibility("default"), COPY(of)))
+#if defined(__clang__)
+#define COPY(of) used
+#else
+#define COPY(of) copy(px_##of)
+#endif
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* ---- start.c: which volumes there are ---- */
+
+struct px_thread {
+	int inside;	   /* > 0: no handler runs, all names are plain */
+	bool deferred;	   /* a signal came meanwhile */
+	bool interrupts;   /* one of them wants EINTR (no SA_RESTART) */
+	sigset_t mask;	   /* the mask to go back to, when deferred */
+	sigjmp_buf *fault; /* where a fault while reading a buffer goes */
+};
+extern __thread struct px_thread px_self
+    __attribute__((tls_model("initial-exec")));
+
+struct px_target {
+	struct capture *group;
+	uint32_t volume;
+	struct stat st;
+};
+
+/* True when the driver is to do its work for this thread now. */
+bool px_on(void);
+/* Is the descriptor a protected volume? One fstat. */
+bool px_find(int fd, struct px_target *t);
+/* The same for a name; `flags` as fstatat(2). */
+bool px_find_at(int dir, const char *path, int flags, struct px_target *t);
+bool px_find_stat(const struct stat *st, struct px_target *t);
+uint32_t px_groups(void);
+struct capture *px_group(uint32_t i);
+/* Is it one of the driver's own descriptors? */
+bool px_owns(int fd);
+extern char px_home[4096];    /* AIM_HOME */
+extern char px_library[4096]; /* this library's path */
+extern char px_loader[4096];  /* the program's own dynamic linker */
+
+/* libc's own functions, for what a system call alone cannot do. */
+struct px_real {
+	int (*sigaction)(int, const struct sigaction *, struct sigaction *);
+	int (*posix_spawn)(pid_t *, const char *,
+	    const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+	    char *const *, char *const *);
+	int (*posix_spawnp)(pid_t *, const char *,
+	    const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+	    char *const *, char *const *);
+	int (*addopen)(
+	    posix_spawn_file_actions_t *, int, const char *, int, mode_t);
+	int (*system)(const char *);
+	FILE *(*popen)(const char *, const char *);
+	FILE *(*fopen)(const char *, const char *);
+	FILE *(*fdopen)(int, const char *);
+	FILE *(*freopen)(const char *, const char *, FILE *);
+	int (*fileno)(FILE *);
+	int (*fclose)(FILE *);
+	int (*posix_fallocate)(int, off_t, off_t);
+	int (*aio_write)(void *);
+	int (*lio_listio)(int, void *const *, int, void *);
+	long (*syscall)(long, ...);
+};
+extern struct px_real px_real;
+
+/* ---- signals.c, guard.c ---- */
+
+void px_signals_start(void);
+void px_undefer(void);
+
+static inline void
+px_enter(void)
+{
+	px_self.inside++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void
+px_leave(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	px_self.inside--;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(px_self.deferred) && px_self.inside == 0)
+		px_undefer();
+}
+
+/* A system call that may block, as a cancellation point. */
+long px_block(long nr, long a, long b, long c, long d, long e, long f);
+
+/*
+ * How many of the first `max` bytes of the buffers can be read, or -EFAULT
+ * (none), -EINVAL (a length is negative). *total is the sum of the lengths.
+ */
+int64_t px_readable(
+    const struct iovec *iov, int count, uint64_t max, uint64_t *total);
+
+/* Calls capture_submit as libc would make the call: cancellation point,
+ * restarted after signals that ask for it, errno unchanged. -errno. */
+int64_t px_submit(const struct px_target *t, const struct capture_req *req);
+/* Errors that the kernel gives before it has changed anything. */
+bool px_is_clean(long error);
+/* Tells the stream that a flush has succeeded. */
+void px_flushed(const struct px_target *t);
+
+/* ---- message.c ---- */
+
+enum px_kind {
+	PX_TROUBLE,
+	PX_IOCTL,
+	PX_CLONE,
+	PX_MAP,
+	PX_STDIO,
+	PX_NAMES,
+	PX_EXEC,
+	PX_AIO,
+	PX_URING,
+	PX_FALLOCATE,
+	PX_SPLICE,
+	PX_FDS,
+	PX_SPAWN,
+	PX_MOUNT,
+	PX_KINDS,
+};
+/* "aim: ..." on stderr, once for each kind in a process. */
+void px_say(enum px_kind kind, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same, and the program ends with that status. */
+_Noreturn void px_die(int status, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *px_program(void);
+
+/* ---- between the families ---- */
+
+/* open.c, write.c, size.c, copy.c, exec.c: -errno instead of errno. */
+long px_openat_raw(int dir, const char *path, int flags, mode_t mode);
+int64_t px_write_raw(const struct px_target *t, int fd, const struct iovec *iov,
+    int count, int64_t off, int rwf);
+long px_resize(
+    const struct px_target *t, int fd, const char *path, uint64_t size);
+long px_fallocate_raw(
+    const struct px_target *t, int fd, int mode, int64_t off, int64_t len);
+long px_zero(const struct px_target *t, int fd, enum aim_op op, uint64_t off,
+    uint64_t len, int mode, unsigned long request);
+void px_environ_ensure(void);
+/* stdio.c: descriptors 0 to 2 may have changed. */
+void px_stdio_check(void);
+void px_stdio_start(void);
+void px_stdio_inherited(void);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start: attaches to every group of the home before main, or ends the program
+ * with status 125. A call that comes before our constructor (from another
+ * one's) starts the driver itself.
+ *
+ * A child of fork is recognised by a page that the kernel wipes in it, so
+ * that clone and raw system calls are seen too; the first call there brings
+ * the capture handles up to date.
+ */
+#include "aimdriver/preload/preload.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { NOT_STARTED = 0, STARTING, READY };
+enum { GROUPS_MAX = 1024 };
+
+__thread struct px_thread px_self;
+struct px_real px_real;
+char px_home[4096];
+char px_library[4096];
+char px_loader[4096];
+
+static _Atomic int state;
+static struct capture **groups;
+static uint32_t group_count;
+static _Atomic uint32_t *same_process; /* 0: we are a new one */
+
+static void
+find_real(void)
+{
+#define REAL(field, name)                                                      \
+	*(void **)(void *)&px_real.field = dlsym(RTLD_NEXT, name)
+	REAL(sigaction, "sigaction");
+	REAL(posix_spawn, "posix_spawn");
+	REAL(posix_spawnp, "posix_spawnp");
+	REAL(addopen, "posix_spawn_file_actions_addopen");
+	REAL(system, "system");
+	REAL(popen, "popen");
+	REAL(fopen, "fopen64");
+	REAL(fdopen, "fdopen");
+	REAL(freopen, "freopen64");
+	REAL(fileno, "fileno");
+	REAL(fclose, "fclose");
+	REAL(posix_fallocate, "posix_fallocate64");
+	REAL(aio_write, "aio_write64");
+	REAL(lio_listio, "lio_listio64");
+	REAL(syscall, "syscall");
+#undef REAL
+}
+
+/* This program's dynamic linker: only what uses it too can be captured. */
+static void
+find_loader(void)
+{
+	const ElfW(Phdr) *ph = (const void *)getauxval(AT_PHDR);
+	unsigned long n = getauxval(AT_PHNUM);
+	const char *base = NULL;
+
+	for (unsigned long i = 0; ph != NULL && i < n; i++)
+		if (ph[i].p_type == PT_PHDR)
+			base = (const char *)ph - ph[i].p_vaddr;
+	for (unsigned long i = 0; base != NULL && i < n; i++)
+		if (ph[i].p_type == PT_INTERP)
+			(void)snprintf(px_loader, sizeof(px_loader), "%s",
+			    base + ph[i].p_vaddr);
+#if defined(__x86_64__) && !defined(__ILP32__)
+	if (px_loader[0] == '\0')
+		(void)snprintf(px_loader, sizeof(px_loader),
+		    "/lib64/ld-linux-x86-64.so.2");
+#endif
+}
+
+static int
+refuse_companions(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	(void)size;
+	(void)ctx;
+	if (info->dlpi_name != NULL &&
+	    strstr(info->dlpi_name, "libeatmydata") != NULL)
+		px_die(125,
+		    "refused: %s is loaded into %s and makes fsync do nothing; "
+		    "take it out of LD_PRELOAD",
+		    info->dlpi_name, px_program());
+	return 0;
+}
+
+static void
+attach_one(const char *name)
+{
+	struct uuid id;
+	struct err e = {0};
+
+	if (uuid_parse(name, &id, NULL) < 0)
+		return;
+	if (group_count == GROUPS_MAX)
+		px_die(125, "more than %d groups in %s", GROUPS_MAX, px_home);
+	if (capture_attach(
+		px_home, &id, CAPTURE_WRITER, &groups[group_count], &e) < 0)
+		px_die(125, "capture could not start in %s: %s", px_program(),
+		    e.text);
+	group_count++;
+}
+
+static void
+attach_all(void)
+{
+	char path[sizeof(px_home) + 8];
+	struct dirent *d;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/active", px_home);
+	dir = opendir(path);
+	if (dir == NULL)
+		px_die(125,
+		    "capture could not start in %s: %s: %s; is AIM_HOME the "
+		    "home of a site?",
+		    px_program(), path, strerror(errno));
+	groups = calloc(GROUPS_MAX, sizeof(struct capture *));
+	if (groups == NULL)
+		px_die(125, "capture could not start: no memory");
+	while ((d = readdir(dir)) != NULL)
+		attach_one(d->d_name);
+	(void)closedir(dir);
+	if (group_count == 0)
+		px_die(125,
+		    "no group in %s: nothing is protected; see aim-manager "
+		    "volume add",
+		    path);
+}
+
+static void
+in_child(void)
+{
+	if (same_process != NULL)
+		atomic_store(same_process, 0);
+}
+
+static void
+watch_forks(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED || pthread_atfork(NULL, NULL, in_child) != 0)
+		px_die(125, "capture could not start: no memory");
+	/* Kernels before 4.14 cannot; then fork() alone is seen. */
+	(void)madvise(page, 4096, MADV_WIPEONFORK);
+	same_process = page;
+	atomic_store(same_process, 1);
+}
+
+static void
+start(void)
+{
+	const char *home = getenv("AIM_HOME");
+	Dl_info info;
+
+	find_real();
+	if (px_real.sigaction == NULL || px_real.posix_spawn == NULL)
+		px_die(125, "this C library is not one that can be captured");
+	if (getauxval(AT_SECURE) != 0)
+		px_die(125, "refused: %s changes its user or rights",
+		    px_program());
+	if (home == NULL || home[0] != '/' || strlen(home) >= sizeof(px_home))
+		px_die(125,
+		    "AIM_HOME is not an absolute path; start programs with "
+		    "aim-manager run");
+	(void)snprintf(px_home, sizeof(px_home), "%s", home);
+	if (dladdr((void *)(uintptr_t)px_on, &info) == 0 ||
+	    info.dli_fname == NULL ||
+	    realpath(info.dli_fname, px_library) == NULL)
+		px_die(125, "capture could not start: own path not known");
+	find_loader();
+	(void)dl_iterate_phdr(refuse_companions, NULL);
+	attach_all();
+	watch_forks();
+	px_signals_start();
+}
+
+static void __attribute__((constructor)) px_start(void)
+{
+	int seen = NOT_STARTED;
+	int saved = errno;
+
+	if (atomic_compare_exchange_strong(&state, &seen, STARTING)) {
+		px_enter();
+		start();
+		px_stdio_start();
+		atomic_store(&state, READY);
+		px_leave();
+		px_stdio_inherited();
+	}
+	while (atomic_load(&state) != READY)
+		(void)raw1(SYS_sched_yield, 0);
+	errno = saved;
+}
+
+/* One thread brings the handles up to date; others wait for it. */
+static void __attribute__((noinline)) forked(void)
+{
+	static _Atomic int busy;
+	int saved = errno;
+
+	/* A lock that was held at the fork by a thread that is not here. */
+	static _Atomic long owner;
+	long pid = raw1(SYS_getpid, 0);
+
+	if (atomic_exchange(&owner, pid) != pid)
+		atomic_store(&busy, 0);
+	while (atomic_exchange(&busy, 1) != 0)
+		(void)raw1(SYS_sched_yield, 0);
+	if (atomic_load(same_process) == 0) {
+		px_enter();
+		for (uint32_t i = 0; i < group_count; i++)
+			capture_after_fork(groups[i]);
+		atomic_store(same_process, 1);
+		px_leave();
+	}
+	atomic_store(&busy, 0);
+	errno = saved;
+}
+
+bool
+px_on(void)
+{
+	if (unlikely(px_self.inside > 0))
+		return false;
+	if (unlikely(
+		atomic_load_explicit(&state, memory_order_acquire) != READY))
+		px_start();
+	return true;
+}
+
+bool
+px_find_stat(const struct stat *st, struct px_target *t)
+{
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return false;
+	if (unlikely(
+		atomic_load_explicit(same_process, memory_order_relaxed) == 0))
+		forked();
+	for (uint32_t i = 0; i < group_count; i++) {
+		int v = capture_volume_find(groups[i], st);
+
+		if (v >= 0) {
+			t->group = groups[i];
+			t->volume = (uint32_t)v;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+px_find(int fd, struct px_target *t)
+{
+	if (!px_on())
+		return false;
+	return raw2(SYS_fstat, fd, (long)&t->st) == 0 &&
+	       px_find_stat(&t->st, t);
+}
+
+bool
+px_find_at(int dir, const char *path, int flags, struct px_target *t)
+{
+	return px_on() &&
+	       raw4(SYS_newfstatat, dir, (long)path, (long)&t->st, flags) ==
+		   0 &&
+	       px_find_stat(&t->st, t);
+}
+
+uint32_t
+px_groups(void)
+{
+	return group_count;
+}
+
+struct capture *
+px_group(uint32_t i)
+{
+	return groups[i];
+}
+
+bool
+px_owns(int fd)
+{
+	if (fd < 0 || px_self.inside > 0 || atomic_load(&state) != READY)
+		return false;
+	for (uint32_t i = 0; i < group_count; i++)
+		if (capture_owns_fd(groups[i], fd))
+			return true;
+	return false;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * syscall: libc's syscall() with the numbers of the calls that we know goes
+ * the way of the named functions.
+ */
+#include "aimdriver/preload/exec.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stddef.h>
+#include <unistd.h>
+
+ssize_t px_write(int, const void *, size_t);
+ssize_t px_pwrite(int, const void *, size_t, off_t);
+ssize_t px_writev(int, const struct iovec *, int);
+ssize_t px_pwritev(int, const struct iovec *, int, off_t);
+ssize_t px_pwritev2(int, const struct iovec *, int, off_t, int);
+int px_ftruncate(int, off_t);
+int px_truncate(const char *, off_t);
+int px_fallocate(int, int, off_t, off_t);
+ssize_t px_copy_file_range(int, off64_t *, int, off64_t *, size_t, unsigned);
+ssize_t px_sendfile(int, int, off_t *, size_t);
+ssize_t px_splice(int, off64_t *, int, off64_t *, size_t, unsigned);
+int px_ioctl(int, unsigned long, ...);
+void *px_mmap(void *, size_t, int, int, int, off_t);
+int px_renameat2(int, const char *, int, const char *, unsigned);
+int px_unlinkat(int, const char *, int);
+int px_linkat(int, const char *, int, const char *, int);
+int px_mount(
+    const char *, const char *, const char *, unsigned long, const void *);
+int px_swapon(const char *, int);
+int px_close(int);
+int px_close_range(unsigned, unsigned, int);
+int px_dup(int);
+int px_dup2(int, int);
+int px_dup3(int, int, int);
+int px_fsync(int);
+int px_fdatasync(int);
+int px_syncfs(int);
+int px_execveat(int, const char *, char *const[], char *const[], int);
+int px_execve(const char *, char *const[], char *const[]);
+int px_io_submit(unsigned long, long, void *);
+int px_io_uring_setup(unsigned, void *);
+
+struct args {
+	long a, b, c, d, e, f;
+};
+
+static long
+open_how(const struct args *x)
+{
+	const struct open_how *how = (const void *)x->c;
+	struct px_target t;
+
+	/* Rare; without O_TRUNC it is the plain call. */
+	if (how != NULL && (how->flags & O_TRUNC) != 0 &&
+	    px_find_at((int)x->a, (const char *)x->b, 0, &t))
+		return ret(-ENOSYS);
+	return ret(raw4(SYS_openat2, x->a, x->b, x->c, x->d));
+}
+
+static long
+io_requests(const struct args *x)
+{
+	return ret(px_io_submit((unsigned long)x->a, x->b, (void *)x->c));
+}
+
+/* Calls that write, by descriptor. */
+static bool
+by_descriptor(long nr, const struct args *x, long *r)
+{
+	int fd = (int)x->a;
+
+	switch (nr) {
+	case SYS_write:
+		*r = px_write(fd, (const void *)x->b, (size_t)x->c);
+		return true;
+	case SYS_pwrite64:
+		*r = px_pwrite(fd, (const void *)x->b, (size_t)x->c, x->d);
+		return true;
+	case SYS_writev:
+		*r = px_writev(fd, (const void *)x->b, (int)x->c);
+		return true;
+	case SYS_pwritev:
+		*r = px_pwritev(fd, (const void *)x->b, (int)x->c, x->d);
+		return true;
+	case SYS_pwritev2:
+		*r = px_pwritev2(
+		    fd, (const void *)x->b, (int)x->c, x->d, (int)x->f);
+		return true;
+	case SYS_ftruncate:
+		*r = px_ftruncate(fd, x->b);
+		return true;
+	case SYS_fallocate:
+		*r = px_fallocate(fd, (int)x->b, x->c, x->d);
+		return true;
+	case SYS_copy_file_range:
+		*r = px_copy_file_range(fd, (void *)x->b, (int)x->c,
+		    (void *)x->d, (size_t)x->e, (unsigned)x->f);
+		return true;
+	case SYS_sendfile:
+		*r = px_sendfile(fd, (int)x->b, (void *)x->c, (size_t)x->d);
+		return true;
+	case SYS_splice:
+		*r = px_splice(fd, (void *)x->b, (int)x->c, (void *)x->d,
+		    (size_t)x->e, (unsigned)x->f);
+		return true;
+	case SYS_ioctl:
+		*r = px_ioctl(fd, (unsigned long)x->b, (void *)x->c);
+		return true;
+	case SYS_fsync:
+		*r = px_fsync(fd);
+		return true;
+	case SYS_fdatasync:
+		*r = px_fdatasync(fd);
+		return true;
+	case SYS_syncfs:
+		*r = px_syncfs(fd);
+		return true;
+	case SYS_io_submit:
+		*r = io_requests(x);
+		return true;
+	case SYS_io_uring_setup:
+		*r = ret(px_io_uring_setup((unsigned)x->a, (void *)x->b));
+		return true;
+	case SYS_mmap:
+		*r = (long)px_mmap((void *)x->a, (size_t)x->b, (int)x->c,
+		    (int)x->d, (int)x->e, x->f);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Calls that take or change names. */
+static bool
+by_name(long nr, const struct args *x, long *r)
+{
+	const char *a = (const char *)x->a, *b = (const char *)x->b;
+
+	switch (nr) {
+	case SYS_openat:
+		*r = ret(px_openat_raw((int)x->a, b, (int)x->c, (mode_t)x->d));
+		return true;
+	case SYS_openat2:
+		*r = open_how(x);
+		return true;
+	case SYS_truncate:
+		*r = px_truncate(a, x->b);
+		return true;
+	case SYS_renameat2:
+		*r = px_renameat2((int)x->a, b, (int)x->c, (const char *)x->d,
+		    (unsigned)x->e);
+		return true;
+	case SYS_unlinkat:
+		*r = px_unlinkat((int)x->a, b, (int)x->c);
+		return true;
+	case SYS_linkat:
+		*r = px_linkat(
+		    (int)x->a, b, (int)x->c, (const char *)x->d, (int)x->e);
+		return true;
+	case SYS_mount:
+		*r = px_mount(a, b, (const char *)x->c, (unsigned long)x->d,
+		    (const void *)x->e);
+		return true;
+	case SYS_swapon:
+		*r = px_swapon(a, (int)x->b);
+		return true;
+	case SYS_execve:
+		*r = px_execve(a, (char *const *)x->b, (char *const *)x->c);
+		return true;
+	case SYS_execveat:
+		*r = px_execveat((int)x->a, b, (char *const *)x->c,
+		    (char *const *)x->d, (int)x->e);
+		return true;
+#ifdef SYS_open
+	case SYS_open:
+		*r = ret(px_openat_raw(AT_FDCWD, a, (int)x->b, (mode_t)x->c));
+		return true;
+	case SYS_creat:
+		*r = ret(px_openat_raw(
+		    AT_FDCWD, a, O_WRONLY | O_CREAT | O_TRUNC, (mode_t)x->b));
+		return true;
+	case SYS_rename:
+		*r = px_renameat2(AT_FDCWD, a, AT_FDCWD, b, 0);
+		return true;
+	case SYS_unlink:
+		*r = px_unlinkat(AT_FDCWD, a, 0);
+		return true;
+	case SYS_link:
+		*r = px_linkat(AT_FDCWD, a, AT_FDCWD, b, 0);
+		return true;
+#endif
+#ifdef SYS_renameat
+	case SYS_renameat:
+		*r = px_renameat2(
+		    (int)x->a, b, (int)x->c, (const char *)x->d, 0);
+		return true;
+#endif
+	default:
+		return false;
+	}
+}
+
+static bool
+by_number(long nr, const struct args *x, long *r)
+{
+	switch (nr) {
+	case SYS_close:
+		*r = px_close((int)x->a);
+		return true;
+	case SYS_close_range:
+		*r = px_close_range((unsigned)x->a, (unsigned)x->b, (int)x->c);
+		return true;
+	case SYS_dup:
+		*r = px_dup((int)x->a);
+		return true;
+#ifdef SYS_dup2
+	case SYS_dup2:
+		*r = px_dup2((int)x->a, (int)x->b);
+		return true;
+#endif
+	case SYS_dup3:
+		*r = px_dup3((int)x->a, (int)x->b, (int)x->c);
+		return true;
+	default:
+		return false;
+	}
+}
+
+EXPORT(long, syscall, (long nr, ...))
+{
+	struct args x;
+	va_list ap;
+	long r;
+
+	va_start(ap, nr);
+	x.a = va_arg(ap, long);
+	x.b = va_arg(ap, long);
+	x.c = va_arg(ap, long);
+	x.d = va_arg(ap, long);
+	x.e = va_arg(ap, long);
+	x.f = va_arg(ap, long);
+	va_end(ap);
+	if (px_self.inside == 0 && nr != SYS_futex &&
+	    (by_descriptor(nr, &x, &r) || by_name(nr, &x, &r) ||
+		by_number(nr, &x, &r)))
+		return r;
+	return ret(raw6(nr, x.a, x.b, x.c, x.d, x.e, x.f));
+}
