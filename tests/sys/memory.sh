@@ -4,6 +4,8 @@
 # shellcheck source=tests/sys/lib.sh
 . "$(dirname "$0")/lib.sh"
 need python3
+queue=$BUILD/tests/bench/bench_queue
+[ -x "$queue" ] || fail "$queue is not built"
 
 files=10000
 sites
@@ -11,11 +13,12 @@ volume disk 4M
 pair disk file
 quietly here base disk
 once "$HERE" "$THERE" "$HERE"
+group=$(ask here disk 'g["uuid"]')
 
-# anonymous PID...: the most that any of them has, in KiB.
+# anonymous: the most that a process of the coordinator here has, in KiB.
 anonymous() {
 	local pid kb most=0
-	for pid; do
+	for pid in $(family "$(coordinator "$HERE")"); do
 		kb=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' \
 			"/proc/$pid/status" 2>/dev/null)
 		[ "${kb:-0}" -le $most ] || most=$kb
@@ -23,10 +26,10 @@ anonymous() {
 	echo $most
 }
 
-# ticks PID...: processor time of all, in hundredths.
+# ticks: processor time of all of them, in hundredths of a second.
 ticks() {
 	local pid sum=0 fields
-	for pid; do
+	for pid in $(family "$(coordinator "$1")"); do
 		read -ra fields < <(sed 's/.*) //' "/proc/$pid/stat")
 		sum=$((sum + fields[11] + fields[12]))
 	done
@@ -36,24 +39,42 @@ ticks() {
 say "files that pile up because nobody takes them"
 mv "$T/landing" "$T/landing.gone"
 start "$HERE"
-# Each marker asks for a file of its own; so does each wait.
-cat >"$T/fill.py" <<'END'
-import subprocess, sys, os, time
-home, disk, group, want, sealed = sys.argv[1:6]
-fd = os.open(disk, os.O_RDWR)
-n = 0
-while True:
-    os.pwrite(fd, os.urandom(512), 512 * (n % 8000))
-    n += 1
-    count = len([x for x in os.listdir(sealed) if x.endswith(".aim")])
-    if count >= int(want):
-        break
-    subprocess.run(["aim-manager", "--home", home, "marker", group, "m%d" % n],
-                   stdout=subprocess.DEVNULL, check=True)
-END
+"$queue" "$HERE" "$group" 1000 || fail "queue: $?"
+a=$(ticks "$HERE")
+"$queue" "$HERE" "$group" 1000 || fail "queue: $?"
+b=$(ticks "$HERE")
+"$queue" "$HERE" "$group" $((files - 3000)) || fail "queue: $?"
+c=$(ticks "$HERE")
+"$queue" "$HERE" "$group" 1000 || fail "queue: $?"
+d=$(ticks "$HERE")
+count=$(find "$HERE/sealed" -name '*.aim' | wc -l)
+say "$count files; processor time for 1000: $((b - a)), later $((d - c))"
+[ "$count" -ge $files ] || fail "only $count files"
+sleep 2
+kb=$(anonymous)
+say "anonymous memory of the largest process here: $kb KiB"
+[ "$kb" -gt 0 ] || fail "no memory at all?"
+[ "$kb" -lt 65536 ] || fail "$kb KiB are too many"
+[ $((d - c)) -le $((3 * (b - a) + 50)) ] ||
+	fail "work for each file grows with the queue"
+
+say "restarted with all of them"
+stop "$HERE"
 begin=$SECONDS
-sealed=$(find "$HERE/sealed" -mindepth 1 -maxdepth 1 -type d)
-must captured disk python3 "$T/fill.py" "$HERE" "$T/disk.img" disk 100 \
-	"$sealed"
-say "100 files in $((SECONDS - begin)) s"
+start "$HERE"
+sleep 3
+kb=$(anonymous)
+say "after a restart: $kb KiB"
+[ "$kb" -lt 65536 ] || fail "$kb KiB are too many"
+
+say "all of it goes over"
+mv "$T/landing.gone" "$T/landing"
+start "$THERE"
+settled disk 250
+say "$((SECONDS - begin)) s"
+kb=$(anonymous)
+[ "$kb" -lt 65536 ] || fail "$kb KiB are too many while sending"
+mirrored
+stop "$HERE"
+stop "$THERE"
 pass

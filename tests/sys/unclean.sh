@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The source's host "boots" unclean: new epoch, full copy-in, old image kept.
+# shellcheck source=tests/sys/lib.sh
+
+# A mount namespace of our own, where the boot id can be changed.
+if [ -z "${AIM_UNSHARED:-}" ]; then
+	export AIM_UNSHARED=1
+	if [ "$(id -u)" -eq 0 ]; then
+		exec unshare -m bash "$0" "$@"
+	elif unshare -Urm true 2>/dev/null; then
+		exec unshare -Urm bash "$0" "$@"
+	fi
+	echo "SKIP: needs a mount namespace (root, or user namespaces)"
+	exit 77
+fi
+. "$(dirname "$0")/lib.sh"
+need python3
+
+boot() {
+	cat /proc/sys/kernel/random/uuid >"$T/boot_id"
+	mount --bind "$T/boot_id" /proc/sys/kernel/random/boot_id ||
+		fail "cannot change the boot id"
+}
+# shellcheck disable=SC2317 # called by within
+once_more() {
+	once "$HERE" "$THERE" "$HERE"
+	here wait data --timeout 1 >/dev/null 2>&1
+}
+at_end 'umount /proc/sys/kernel/random/boot_id 2>/dev/null'
+
+sites
+volume disk 24M data
+volume db 300K data
+pair data file
+quietly here base data
+once "$HERE" "$THERE" "$HERE"
+must captured data python3 "$TOP/tests/sys/writer.py" --count 300 --resize \
+	"$T/disk.img" "$T/db.img"
+once "$HERE" "$THERE" "$HERE"
+mirrored
+
+say "a boot after a clean stop changes nothing"
+boot
+once "$HERE" "$THERE" "$HERE"
+is here data 'g["epoch"]' 1 || fail "a new epoch after a clean stop"
+must captured data python3 "$TOP/tests/sys/writer.py" --seed 2 --count 50 \
+	"$T/disk.img"
+once "$HERE" "$THERE" "$HERE"
+mirrored
+
+for round in 1 2 3; do
+	say "round $round: the host dies under load"
+	captured data python3 "$TOP/tests/sys/writer.py" --seed "$round" \
+		--count 1000000000 "$T/disk.img" "$T/db.img" \
+		>"$T/writer.log" 2>&1 &
+	writer=$!
+	start "$HERE"
+	sleep 2
+	murder "$HERE"
+	# shellcheck disable=SC2046 # a list of numbers
+	kill -9 $(family $writer) 2>/dev/null
+	wait $writer 2>/dev/null
+	once "$THERE"
+	cp "$T/disk.mir" "$T/disk.old"
+	cp "$T/db.mir" "$T/db.old"
+	cmp -s "$T/disk.img" "$T/disk.mir" && [ $round -eq 1 ] &&
+		fail "there was no load"
+	boot
+
+	if [ $round -eq 2 ]; then
+		say "a writer that attaches first is told, and captured or not"
+		captured data dd if=/dev/zero of="$T/disk.img" bs=4k count=1 \
+			conv=notrunc status=none >"$T/first.log" 2>&1
+		say "its status: $?"
+	fi
+	say "status says unclean until it is over"
+	once "$HERE"
+	is here data 'g["state"]' unclean ||
+		is here data 'g["state"]' base ||
+		fail "state $(ask here data 'g["state"]') after an unclean boot"
+
+	say "the mirror keeps its image while the copy is not complete"
+	stream=$(stream_of data)
+	mkdir "$T/held"
+	last=$(find "$stream" -maxdepth 1 -name '*.aim' | sort | tail -n 1)
+	[ -n "$last" ] || fail "nothing was sent"
+	mv "$last" "$T/held/"
+	once "$THERE"
+	same "$T/disk.old" "$T/disk.mir" "the image that was to be kept"
+	same "$T/db.old" "$T/db.mir" "the image that was to be kept"
+	is there data 'g["mirror"]["consistent"]' true ||
+		fail "the old image is not consistent"
+	expect 3 here wait data --timeout 1
+
+	say "complete: it moves in one step"
+	mv "$T/held"/*.aim "$stream/"
+	rmdir "$T/held"
+	once "$THERE" "$HERE" "$THERE" "$HERE"
+	within 20 once_more || fail "it does not converge"
+	mirrored
+	is here data 'g["epoch"]' $((round + 1)) || fail "the epoch"
+	is here data 'g["state"]' streaming || fail "not streaming again"
+	is there data 'g["mirror"]["consistent"]' true || fail "inconsistent"
+	must captured data python3 "$TOP/tests/sys/writer.py" --seed 9 \
+		--count 100 --resize "$T/db.img"
+	once "$HERE" "$THERE" "$HERE"
+	expect 0 here wait data --timeout 1
+	mirrored
+done
+pass
