@@ -21,9 +21,9 @@ anonymous() {
 	for pid in $(family "$(coordinator "$HERE")"); do
 		kb=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' \
 			"/proc/$pid/status" 2>/dev/null)
-		[ "${kb:-0}" -le $most ] || most=$kb
+		[ "${kb:-0}" -le "$most" ] || most=$kb
 	done
-	echo $most
+	echo "$most"
 }
 
 # ticks: processor time of all of them, in hundredths of a second.

@@ -22,7 +22,6 @@ boot() {
 	mount --bind "$T/boot_id" /proc/sys/kernel/random/boot_id ||
 		fail "cannot change the boot id"
 }
-# shellcheck disable=SC2317 # called by within
 once_more() {
 	once "$HERE" "$THERE" "$HERE"
 	here wait data --timeout 1 >/dev/null 2>&1
