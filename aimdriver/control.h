@@ -326,6 +326,7 @@ uint32_t hold_locks(const struct hold *h);
 bool hold_covers(
     struct capture *c, const struct hold *other, const struct control_lock *l);
 enum hold_result lock_plain(struct capture *c, struct control_lock *l);
+enum hold_result lock_short(struct capture *c, struct control_lock *l);
 bool lock_try(struct control_lock *l);
 void unlock_plain(struct control_lock *l);
 /* Takes all of h, settling what is in the way. -1: not within the time. */
@@ -362,6 +363,9 @@ uint8_t *segment_data(struct capture *c, uint32_t segment);
 bool segment_open(struct capture *c, uint32_t segment);
 uint64_t slot_sum(const struct slot *s, uint64_t seed);
 uint64_t payload_sum(const void *data, uint64_t len, uint64_t seed);
+/* slot_sum_wide.c */
+bool payload_hash_wide_works(void);
+uint64_t payload_hash_wide(const void *data, uint64_t len);
 uint64_t slot_seed(
     const struct capture *c, uint64_t generation, uint32_t index);
 /* Sums and publishes. */

@@ -17,6 +17,8 @@ libaimdriver_a_SOURCES += \
 	aimdriver/reserve.c \
 	aimdriver/segment.c \
 	aimdriver/settle.c \
+	aimdriver/slot_sum.c \
+	aimdriver/slot_sum_wide.c \
 	aimdriver/span.c \
 	aimdriver/status.c \
 	aimdriver/volume.c

@@ -143,6 +143,24 @@ lock_limited(struct control_lock *l)
 	return got(l, pthread_mutex_clocklock(&l->mutex, CLOCK_MONOTONIC, &t));
 }
 
+/* For a lock that is held for some tens of nanoseconds: going to sleep for
+ * it would cost a hundred times that. */
+enum hold_result
+lock_short(struct capture *c, struct control_lock *l)
+{
+	unsigned i;
+
+	for (i = 0; i < 64; i++) {
+		if (lock_try(l))
+			return atomic_load(&l->dirty) != 0 ? HOLD_DIRTY
+							   : HOLD_OK;
+#if defined(__x86_64__) || defined(__i386__)
+		__builtin_ia32_pause();
+#endif
+	}
+	return lock_plain(c, l);
+}
+
 enum hold_result
 lock_plain(struct capture *c, struct control_lock *l)
 {

@@ -271,7 +271,7 @@ reserve_lock(struct capture *c)
 {
 	struct control_lock *l = &c->ctl->reserve;
 
-	switch (lock_plain(c, l)) {
+	switch (lock_short(c, l)) {
 	case HOLD_BUSY:
 		(void)trouble(
 		    c, "the reserve lock of %s cannot be had", c->where);

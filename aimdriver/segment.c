@@ -14,9 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 struct slot *
 segment_slot(struct capture *c, uint32_t segment, uint32_t slot)
 {
@@ -57,19 +54,6 @@ uint64_t
 slot_seed(const struct capture *c, uint64_t generation, uint32_t index)
 {
 	return (c->seed ^ generation) + index * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-uint64_t
-slot_sum(const struct slot *s, uint64_t seed)
-{
-	return XXH3_64bits_withSeed(&s->number,
-	    offsetof(struct slot, sum) - offsetof(struct slot, number), seed);
-}
-
-uint64_t
-payload_sum(const void *data, uint64_t len, uint64_t seed)
-{
-	return len == 0 ? 0 : XXH3_64bits_withSeed(data, len, seed);
 }
 
 void
