@@ -73,7 +73,7 @@
 struct capture;
 
 enum capture_mode {
-	CAPTURE_OFF = 1,	 /* before the first base: writes pass */
+	CAPTURE_OFF = 1, /* before the first base: writes pass */
 	CAPTURE_ON = 2,
 	CAPTURE_PASSTHROUGH = 3, /* (next release) */
 };
@@ -213,7 +213,7 @@ int capture_copyin(struct capture *c, uint32_t volume, uint64_t off,
 struct capture_span {
 	uint64_t first, last; /* transaction numbers */
 	uint32_t segment, slot;
-	uint64_t data_len; /* raw payload bytes */
+	uint64_t data_len;   /* raw payload bytes */
 	uint64_t copyin_len; /* of those, of copy-ins */
 	uint64_t oldest_ns;  /* wall clock of first */
 	bool full;	     /* the segment has been rolled over */
@@ -245,19 +245,19 @@ void capture_sealed(struct capture *c, uint64_t upto);
 struct capture_status {
 	enum capture_mode mode;
 	enum capture_policy policy;
-	uint64_t reserved;   /* highest number given out; 0: none */
-	uint64_t completed;  /* all up to here are settled */
-	uint64_t sealed;     /* as told by capture_sealed */
-	uint64_t sealed_request; /* somebody wants all up to here sealed */
+	uint64_t reserved;	     /* highest number given out; 0: none */
+	uint64_t completed;	     /* all up to here are settled */
+	uint64_t sealed;	     /* as told by capture_sealed */
+	uint64_t sealed_request;     /* somebody wants all up to here sealed */
 	uint64_t oldest_unsealed_ns; /* wall clock; 0: none */
-	uint64_t unsealed_bytes; /* payload waiting in segments */
-	uint64_t segment_bytes;	 /* size of all segment files */
+	uint64_t unsealed_bytes;     /* payload waiting in segments */
+	uint64_t segment_bytes;	     /* size of all segment files */
 	uint64_t spool_bytes, spool_limit;
-	uint32_t waiting;	/* writers that wait for the spool now */
-	bool unclean;		/* marked on disk: not closed cleanly */
-	bool needs_recovery;	/* booted without having been closed cleanly */
-	bool suspect;		/* a flush failed, or a gap was recorded */
-	bool attached;		/* somebody else is attached as a writer */
+	uint32_t waiting;    /* writers that wait for the spool now */
+	bool unclean;	     /* marked on disk: not closed cleanly */
+	bool needs_recovery; /* booted without having been closed cleanly */
+	bool suspect;	     /* a flush failed, or a gap was recorded */
+	bool attached;	     /* somebody else is attached as a writer */
 	uint32_t segments, segments_free;
 	uint64_t boots;
 };

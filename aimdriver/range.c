@@ -15,10 +15,11 @@
 #include "aimdriver/control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <time.h>
 
-#define PATIENCE_S 5
+enum { TURN_MS = 20, PATIENCE_MS = 5000 };
 
 static uint32_t
 stripe_of(uint32_t volume, uint64_t block)
@@ -132,15 +133,31 @@ got(struct control_lock *l, int r)
 	return true;
 }
 
+/*
+ * Waits in short turns. A robust mutex can lose a wake-up: a waiter that is
+ * woken and killed before it has taken the lock, while a third one has just
+ * taken it, leaves the other waiters asleep for ever (the kernel passes the
+ * wake-up on only when nobody has the lock). The next turn finds it free.
+ */
 static bool
-lock_limited(struct control_lock *l)
+lock_patiently(const struct capture *c, struct control_lock *l)
 {
+	unsigned turns = is_coordinator(c) ? PATIENCE_MS / TURN_MS : UINT_MAX;
 	struct timespec t;
 
-	if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-		return false;
-	t.tv_sec += PATIENCE_S;
-	return got(l, pthread_mutex_clocklock(&l->mutex, CLOCK_MONOTONIC, &t));
+	while (turns-- > 0) {
+		int r;
+
+		if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
+			return false;
+		t.tv_nsec += TURN_MS * 1000000;
+		t.tv_sec += t.tv_nsec / 1000000000;
+		t.tv_nsec %= 1000000000;
+		r = pthread_mutex_clocklock(&l->mutex, CLOCK_MONOTONIC, &t);
+		if (r != ETIMEDOUT)
+			return got(l, r);
+	}
+	return false;
 }
 
 /* For a lock that is held for some tens of nanoseconds: going to sleep for
@@ -164,10 +181,7 @@ lock_short(struct capture *c, struct control_lock *l)
 enum hold_result
 lock_plain(struct capture *c, struct control_lock *l)
 {
-	if (__builtin_expect(is_coordinator(c), 0)) {
-		if (!lock_limited(l))
-			return HOLD_BUSY;
-	} else if (!got(l, pthread_mutex_lock(&l->mutex)))
+	if (!lock_try(l) && !lock_patiently(c, l))
 		return HOLD_BUSY;
 	return atomic_load_explicit(&l->dirty, memory_order_acquire) != 0
 		   ? HOLD_DIRTY

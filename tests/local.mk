@@ -19,6 +19,13 @@ UNIT_TESTS += \
 	tests/check_sign
 
 # capture core and preload driver
+UNIT_TESTS += \
+	tests/check_capture \
+	tests/check_capture_kill
+tests_check_capture_SOURCES = tests/check_capture.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
+	tests/capture_rig.c tests/capture_rig.h
 
 # coordinator: source
 
