@@ -112,10 +112,9 @@ header_encode(const struct journal_header *h,
 }
 
 void
-header_signed_form(const uint8_t *bytes, size_t len, uint8_t *out)
+header_blank(uint8_t *bytes)
 {
-	memcpy(out, bytes, len);
-	memset(out + AT_SIGNATURE, 0, JOURNAL_HEADER_FIXED - AT_SIGNATURE);
+	memset(bytes + AT_SIGNATURE, 0, JOURNAL_HEADER_FIXED - AT_SIGNATURE);
 }
 
 void

@@ -120,10 +120,10 @@ void header_encode(const struct journal_header *h,
     uint8_t *bytes);
 
 /*
- * What the signature is made over: the header with signature and checksum
- * zero. `out` has room for len = header_len bytes.
+ * Zeroes signature and checksum: the signature is made over all header_len
+ * bytes in that form, in the domain JOURNAL_DOMAIN.
  */
-void header_signed_form(const uint8_t *bytes, size_t len, uint8_t *out);
+void header_blank(uint8_t *bytes);
 void header_set_signature(
     uint8_t *bytes, const uint8_t signature[SIGNATURE_LEN]);
 /* Puts the right checksum into changed bytes (tests). */

@@ -188,40 +188,51 @@ is_zero_digest(const uint8_t *d)
 	return io_is_zero(d, DIGEST_LEN);
 }
 
+static bool
+has_parent(const struct journal_header *h)
+{
+	return !uuid_is_nil(&h->parent_epoch) || h->parent_epoch_number != 0 ||
+	       h->parent_sequence != 0 || h->fork != 0;
+}
+
+/* The first epoch of a stream has no parent and cannot be a break in it. */
 static enum verdict
 check_parent(const struct journal_header *h, struct why *why)
 {
-	if ((h->compat & JOURNAL_COMPAT_EPOCH_OPEN) == 0) {
-		if ((h->incompat & JOURNAL_INCOMPAT_BREAK) != 0)
-			return BAD(AT_INCOMPAT, "a break is declared by a file "
-						"that opens no epoch");
-		if (!uuid_is_nil(&h->parent_epoch) ||
-		    h->parent_epoch_number != 0 || h->parent_sequence != 0 ||
-		    h->fork != 0)
-			return BAD(AT_PARENT_EPOCH, "a parent is named by a "
-						    "file that opens no epoch");
-		return VERDICT_WHOLE;
-	}
-	if (h->sequence != 1)
+	bool opens = (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0;
+	bool breaks = (h->incompat & JOURNAL_INCOMPAT_BREAK) != 0;
+
+	if (opens && h->sequence != 1)
 		return BAD(AT_SEQUENCE,
 		    "an epoch is opened by sequence %" PRIu64 ", not 1",
 		    h->sequence);
+	if (!opens && h->sequence == 1 && h->epoch_number != 1)
+		return BAD(AT_SEQUENCE,
+		    "sequence 1 of epoch %" PRIu32 " does not name its parent",
+		    h->epoch_number);
+	if (!opens || h->epoch_number == 1) {
+		if (breaks)
+			return BAD(AT_INCOMPAT,
+			    "a break is declared by a file that has no parent");
+		if (has_parent(h))
+			return BAD(AT_PARENT_EPOCH,
+			    "a parent is named by a file that can have none");
+		return VERDICT_WHOLE;
+	}
 	if (uuid_is_nil(&h->parent_epoch) ||
 	    uuid_equal(&h->parent_epoch, &h->epoch))
-		return BAD(AT_PARENT_EPOCH, "the parent epoch is nil or the "
-					    "epoch itself");
-	if (h->parent_epoch_number == 0 ||
-	    h->parent_epoch_number != h->epoch_number - 1)
+		return BAD(AT_PARENT_EPOCH,
+		    "the parent epoch is nil or the epoch itself");
+	if (h->parent_epoch_number != h->epoch_number - 1)
 		return BAD(AT_PARENT_EPOCH_NUMBER,
 		    "the parent of epoch %" PRIu32 " has number %" PRIu32,
 		    h->epoch_number, h->parent_epoch_number);
 	if (h->parent_sequence == 0)
-		return BAD(AT_PARENT_SEQUENCE, "the parent's last file has "
-					       "sequence 0");
+		return BAD(AT_PARENT_SEQUENCE,
+		    "the parent's last file has sequence 0");
 	if (h->fork != h->first - 1)
 		return BAD(AT_FORK,
-		    "fork %" PRIu64 " is not just before "
-		    "transaction %" PRIu64,
+		    "fork %" PRIu64 " is not just before transaction %" PRIu64,
 		    h->fork, h->first);
 	return VERDICT_WHOLE;
 }
@@ -229,7 +240,6 @@ check_parent(const struct journal_header *h, struct why *why)
 enum verdict
 header_check_chain(const struct journal_header *h, struct why *why)
 {
-	bool opens = (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0;
 	bool dense = (h->compat & JOURNAL_COMPAT_DENSE) != 0;
 
 	if (uuid_is_nil(&h->stream) || uuid_is_nil(&h->group) ||
@@ -260,10 +270,6 @@ header_check_chain(const struct journal_header *h, struct why *why)
 		return BAD(AT_LAST_TIME, "the last time is before the first");
 	if (check_parent(h, why) != VERDICT_WHOLE)
 		return VERDICT_CORRUPT;
-	if (h->sequence == 1 && !opens && h->epoch_number != 1)
-		return BAD(AT_SEQUENCE,
-		    "sequence 1 of epoch %" PRIu32 " does not name its parent",
-		    h->epoch_number);
 	if ((h->epoch_number == 1 && h->sequence == 1) !=
 	    is_zero_digest(h->prev_digest))
 		return BAD(AT_PREV_DIGEST,
