@@ -4,8 +4,10 @@ libaimdriver_a_SOURCES =
 
 # journal files as files
 libaimdriver_a_SOURCES += \
-	aimdriver/reader.h \
-	aimdriver/writer.h
+	aimdriver/digest.c aimdriver/digest.h \
+	aimdriver/reader.c aimdriver/reader.h \
+	aimdriver/track.c aimdriver/track.h \
+	aimdriver/writer.c aimdriver/writer.h
 
 # the capture core
 libaimdriver_a_SOURCES += \

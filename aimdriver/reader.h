@@ -25,8 +25,8 @@
 struct reader;
 
 /* Borrows fd, which stays open and unmoved by others. `name` is for texts. */
-int reader_open(int fd, const char *name, struct reader **out, struct err *e)
-    CHECKED;
+int reader_open(
+    int fd, const char *name, struct reader **out, struct err *e) CHECKED;
 void reader_close(struct reader *r);
 
 const struct journal_header *reader_header(const struct reader *r);
@@ -43,7 +43,8 @@ int reader_verify(
 
 /*
  * The next IOCB: 1, 0 at the end, -1. *data is its payload (NULL when it has
- * none), valid until the next call.
+ * none), valid until the next call. After an error every call fails until
+ * reader_rewind or reader_verify.
  */
 int reader_next(struct reader *r, struct iocb *out, const uint8_t **data,
     struct err *e) CHECKED;

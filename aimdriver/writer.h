@@ -15,7 +15,9 @@
 struct writer;
 
 struct writer_spec {
-	/* Identity and chain; lengths, digests, counts are filled in. */
+	/* Identity and chain; version, lengths, digests, counts, key and (when
+	 * there are transactions) times are filled in; sealed time and salt
+	 * too when they are zero. */
 	struct journal_header header;
 	const struct journal_volume *volumes; /* header.volume_count of them */
 	const struct uuid *targets;	      /* header.target_count of them */
@@ -26,9 +28,8 @@ struct writer_spec {
 };
 
 /* Borrows fd (empty, read-write) and what the spec points to until closed. */
-int writer_open(
-    int fd, const struct writer_spec *spec, struct writer **out, struct err *e)
-    CHECKED;
+int writer_open(int fd, const struct writer_spec *spec, struct writer **out,
+    struct err *e) CHECKED;
 /*
  * Adds the next transaction; numbers and times must grow. data_off and
  * data_sum of `b` are ignored and computed; `data` has b->len bytes when the

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * digest: SHA-256 over a run of pieces, and the content digest made of three.
+ * For writer and reader. A {0} digest may be released.
+ */
+#ifndef AIMDRIVER_DIGEST_H
+#define AIMDRIVER_DIGEST_H
+
+#include "common/err.h"
+#include "fileformat/header.h"
+
+struct digest {
+	struct evp_md_ctx_st *sha;
+};
+
+int digest_begin(struct digest *d, struct err *e) CHECKED;
+int digest_add(
+    struct digest *d, const void *bytes, size_t len, struct err *e) CHECKED;
+int digest_end(
+    struct digest *d, uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
+void digest_release(struct digest *d);
+
+/* From the header and the digests of canonical IOCBs and raw Data. */
+int digest_content(const struct journal_header *h,
+    const struct journal_volume *volumes, const struct uuid *targets,
+    const uint8_t iocbs[DIGEST_LEN], const uint8_t data[DIGEST_LEN],
+    uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
+
+#endif

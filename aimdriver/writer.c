@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass: payloads are packed into chunks, chunks into a hold of some MiB
+ * in memory. A usual file fits into it and is written with three calls; what
+ * does not fit is written as the hold fills and read back once for the digest
+ * of the stored bytes (which begins with the IOCBs, whose sums are known only
+ * at the end). The header is written last.
+ */
+#include "aimdriver/writer.h"
+
+#include "aimdriver/digest.h"
+#include "aimdriver/track.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/io.h"
+#include "fileformat/codec.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define HOLD_LEN ((size_t)8 << 20)
+#define CHUNK_RAW ((size_t)256 << 10)
+
+struct writer {
+	int fd;
+	struct journal_header header;
+	struct journal_volume *volumes; /* owned copies */
+	struct uuid *targets;
+	const struct sign_secret *key;
+	enum codec want;
+	int level;
+	uint64_t seed;
+	struct track track;
+	struct digest canonical, raw;
+	uint8_t *iocbs; /* stored form */
+	uint8_t *chunk; /* raw bytes of the chunk being filled */
+	size_t chunk_fill;
+	uint8_t *hold; /* stored chunks not yet written */
+	size_t hold_fill;
+	uint64_t written; /* stored bytes of Data written from the hold */
+	bool broken;	  /* a call failed: nothing more is accepted */
+};
+
+void
+writer_close(struct writer *w)
+{
+	if (w == NULL)
+		return;
+	track_release(&w->track);
+	digest_release(&w->canonical);
+	digest_release(&w->raw);
+	free(w->volumes);
+	free(w->targets);
+	free(w->iocbs);
+	free(w->chunk);
+	free(w->hold);
+	free(w);
+}
+
+static void
+cleanup_writer(struct writer **w)
+{
+	writer_close(*w);
+}
+
+static int
+no_memory(struct err *e)
+{
+	return err_set(e, ERR_RETRY, "out of memory");
+}
+
+static int
+copy_tables(struct writer *w, const struct writer_spec *spec, struct err *e)
+{
+	size_t volumes = spec->header.volume_count;
+	size_t targets = spec->header.target_count;
+
+	if (volumes == 0 || volumes > JOURNAL_VOLUME_LIMIT ||
+	    targets > JOURNAL_TARGET_LIMIT)
+		return err_set(e, ERR_REFUSED,
+		    "a journal file has 1..%d volumes and at most %d targets",
+		    JOURNAL_VOLUME_LIMIT, JOURNAL_TARGET_LIMIT);
+	if (spec->iocb_count > JOURNAL_IOCB_LIMIT)
+		return err_set(e, ERR_REFUSED,
+		    "a journal file has at most %d IOCBs", JOURNAL_IOCB_LIMIT);
+	w->volumes = calloc(volumes, sizeof(*w->volumes));
+	w->targets = calloc(targets + 1, sizeof(*w->targets));
+	w->iocbs = malloc((size_t)spec->iocb_count * IOCB_LEN + 1);
+	w->chunk = malloc(CHUNK_RAW);
+	w->hold = malloc(HOLD_LEN);
+	if (w->volumes == NULL || w->targets == NULL || w->iocbs == NULL ||
+	    w->chunk == NULL || w->hold == NULL)
+		return no_memory(e);
+	memcpy(w->volumes, spec->volumes, volumes * sizeof(*w->volumes));
+	if (targets > 0)
+		memcpy(
+		    w->targets, spec->targets, targets * sizeof(*w->targets));
+	return 0;
+}
+
+static int
+fill_header(struct writer *w, const struct writer_spec *spec, struct err *e)
+{
+	struct journal_header *h = &w->header;
+
+	*h = spec->header;
+	h->major = 1;
+	h->minor = 0;
+	h->header_len = header_encoded_len(h->volume_count, h->target_count);
+	h->codec = CODEC_NONE;
+	h->iocb_off = h->header_len;
+	h->iocb_count = spec->iocb_count;
+	h->iocb_len = IOCB_LEN;
+	h->data_off = h->iocb_off + (uint64_t)h->iocb_count * IOCB_LEN;
+	h->chunk_len = CHUNK_RAW;
+	if (h->sealed_time_ns == 0)
+		h->sealed_time_ns = clock_wall_ns();
+	if (io_is_zero(h->salt, SALT_LEN) &&
+	    random_bytes(h->salt, SALT_LEN, e) < 0)
+		return -1;
+	return sign_key_id(&w->key->pub, h->key_id, e);
+}
+
+int
+writer_open(
+    int fd, const struct writer_spec *spec, struct writer **out, struct err *e)
+{
+	AUTO(cleanup_writer) struct writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return no_memory(e);
+	w->fd = fd;
+	w->key = spec->key;
+	w->want = spec->codec;
+	w->level = spec->level;
+	w->seed = iocb_seed(&spec->header.stream, spec->header.sequence);
+	if (copy_tables(w, spec, e) < 0 || fill_header(w, spec, e) < 0 ||
+	    digest_begin(&w->canonical, e) < 0 ||
+	    digest_begin(&w->raw, e) < 0 ||
+	    track_init(&w->track, &w->header, w->volumes, e) < 0)
+		return -1;
+	/* While writing, the header says what may come, not what came. */
+	if (w->header.iocb_count > 0) {
+		w->header.last_time_ns = UINT64_MAX;
+		w->track.time_ns = 0;
+	}
+	w->header.data_raw_len = JOURNAL_RAW_LIMIT;
+	*out = STEAL(w);
+	return 0;
+}
+
+static int
+flush_hold(struct writer *w, struct err *e)
+{
+	if (io_write_at(w->fd, w->hold, w->hold_fill,
+		w->header.data_off + w->written, e) < 0)
+		return -1;
+	w->written += w->hold_fill;
+	w->hold_fill = 0;
+	return 0;
+}
+
+static int
+flush_chunk(struct writer *w, struct err *e)
+{
+	enum codec used;
+	uint64_t end;
+
+	if (w->chunk_fill == 0)
+		return 0;
+	if (HOLD_LEN - w->hold_fill < CHUNK_HEADER_LEN + w->chunk_fill &&
+	    flush_hold(w, e) < 0)
+		return -1;
+	if (digest_add(&w->raw, w->chunk, w->chunk_fill, e) < 0)
+		return -1;
+	w->hold_fill += chunk_encode(w->chunk, w->chunk_fill, w->want, w->level,
+	    w->hold + w->hold_fill, HOLD_LEN - w->hold_fill, &used);
+	if (used > w->header.codec)
+		w->header.codec = used;
+	w->chunk_fill = 0;
+	end = w->header.data_off + w->written + w->hold_fill;
+	if (end > JOURNAL_FILE_LIMIT)
+		return err_set(e, ERR_REFUSED,
+		    "journal file would be over %" PRIu64 " bytes",
+		    JOURNAL_FILE_LIMIT);
+	return 0;
+}
+
+static int
+add_data(struct writer *w, const uint8_t *data, uint64_t len, struct err *e)
+{
+	while (len > 0) {
+		size_t part = CHUNK_RAW - w->chunk_fill;
+
+		if (part > len)
+			part = (size_t)len;
+		memcpy(w->chunk + w->chunk_fill, data, part);
+		w->chunk_fill += part;
+		data += part;
+		len -= part;
+		if (w->chunk_fill == CHUNK_RAW && flush_chunk(w, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+refuse(uint64_t number, const struct why *why, struct err *e)
+{
+	return err_set(e, ERR_CORRUPT,
+	    "transaction %" PRIu64 " cannot go into a journal file: %s", number,
+	    why->text);
+}
+
+static int
+add(struct writer *w, const struct iocb *given, const uint8_t *data,
+    struct err *e)
+{
+	uint8_t canonical[IOCB_CANONICAL_LEN];
+	struct iocb b = *given;
+	struct why why = {0};
+
+	b.data_off = op_has_data(b.op) ? w->track.data_end : 0;
+	b.data_sum = 0;
+	if (iocb_check(&b, &why) != VERDICT_WHOLE ||
+	    track_check(&w->track, &b, &why) != VERDICT_WHOLE ||
+	    track_check_note(&b, data, &why) != VERDICT_WHOLE)
+		return refuse(b.number, &why, e);
+	if (w->track.count == w->header.iocb_count)
+		return err_set(e, ERR_REFUSED,
+		    "more than the %" PRIu32 " announced transactions",
+		    w->header.iocb_count);
+	if (op_has_data(b.op))
+		b.data_sum = iocb_data_sum(data, (size_t)b.len, w->seed);
+	iocb_encode(&b, w->seed, w->iocbs + (size_t)w->track.count * IOCB_LEN);
+	iocb_encode_canonical(&b, canonical);
+	if (digest_add(&w->canonical, canonical, sizeof(canonical), e) < 0)
+		return -1;
+	if (op_has_data(b.op) && add_data(w, data, b.len, e) < 0)
+		return -1;
+	if (w->track.count == 0)
+		w->header.first_time_ns = b.time_ns;
+	track_accept(&w->track, &b);
+	return 0;
+}
+
+int
+writer_add(
+    struct writer *w, const struct iocb *b, const uint8_t *data, struct err *e)
+{
+	if (w->broken)
+		return err_set(
+		    e, ERR_FATAL, "this journal file has failed before");
+	if (add(w, b, data, e) == 0)
+		return 0;
+	w->broken = true;
+	return -1;
+}
+
+/* IOCBs from memory; Data from the file as far as it was written early. */
+static int
+digest_stored(struct writer *w, size_t iocbs_len, struct err *e)
+{
+	AUTO(digest_release) struct digest d = {0};
+	uint64_t done = 0;
+
+	if (digest_begin(&d, e) < 0 ||
+	    digest_add(&d, w->iocbs, iocbs_len, e) < 0)
+		return -1;
+	while (done < w->written) {
+		uint64_t part = w->written - done;
+
+		if (part > CHUNK_RAW)
+			part = CHUNK_RAW;
+		if (io_read_at(w->fd, w->chunk, (size_t)part,
+			w->header.data_off + done, e) < 0 ||
+		    digest_add(&d, w->chunk, (size_t)part, e) < 0)
+			return -1;
+		done += part;
+	}
+	if (digest_add(&d, w->hold, w->hold_fill, e) < 0)
+		return -1;
+	return digest_end(&d, w->header.stored_digest, e);
+}
+
+static int
+settle_header(struct writer *w, struct err *e)
+{
+	struct journal_header *h = &w->header;
+	uint8_t iocbs[DIGEST_LEN], raw[DIGEST_LEN];
+
+	if (h->iocb_count > 0)
+		h->last_time_ns = w->track.time_ns;
+	h->data_raw_len = w->track.data_end;
+	h->data_stored_len = w->written + w->hold_fill;
+	h->file_len = h->data_off + h->data_stored_len;
+	if (digest_end(&w->canonical, iocbs, e) < 0 ||
+	    digest_end(&w->raw, raw, e) < 0 ||
+	    digest_content(h, w->volumes, w->targets, iocbs, raw,
+		h->content_digest, e) < 0)
+		return -1;
+	return digest_stored(w, (size_t)h->iocb_count * IOCB_LEN, e);
+}
+
+static int
+put_header(struct writer *w, struct err *e)
+{
+	struct journal_header *h = &w->header, check;
+	AUTO_FREE uint8_t *bytes = malloc(h->header_len);
+	struct why why = {0};
+
+	if (bytes == NULL)
+		return no_memory(e);
+	header_encode(h, w->volumes, w->targets, bytes);
+	if (header_decode(bytes, h->header_len, &check, &why) != VERDICT_WHOLE)
+		return err_set(e, ERR_REFUSED,
+		    "this header makes no journal file: %s", why.text);
+	header_blank(bytes);
+	if (sign_bytes(w->key, JOURNAL_DOMAIN, bytes, h->header_len,
+		h->signature, e) < 0)
+		return -1;
+	header_set_signature(bytes, h->signature);
+	header_fix_sum(bytes, h->header_len);
+	return io_write_at(w->fd, bytes, h->header_len, 0, e);
+}
+
+static int
+finish(struct writer *w, struct err *e)
+{
+	struct journal_header *h = &w->header;
+
+	if (w->track.count != h->iocb_count)
+		return err_set(e, ERR_REFUSED,
+		    "%" PRIu32 " of %" PRIu32 " announced transactions added",
+		    w->track.count, h->iocb_count);
+	if (flush_chunk(w, e) < 0 || settle_header(w, e) < 0 ||
+	    flush_hold(w, e) < 0 ||
+	    io_write_at(w->fd, w->iocbs, (size_t)h->iocb_count * IOCB_LEN,
+		h->iocb_off, e) < 0 ||
+	    put_header(w, e) < 0)
+		return -1;
+	return io_fsync(w->fd, "the journal file", e);
+}
+
+int
+writer_finish(struct writer *w, struct journal_header *out, struct err *e)
+{
+	if (w->broken)
+		return err_set(
+		    e, ERR_FATAL, "this journal file has failed before");
+	w->broken = true; /* finished or failed: either way it is over */
+	if (finish(w, e) < 0)
+		return err_at(e, "write journal file");
+	if (out != NULL)
+		*out = w->header;
+	return 0;
+}

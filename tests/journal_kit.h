@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal_kit: journal files in memory, for tests. Aborts on failure. */
+#ifndef TESTS_JOURNAL_KIT_H
+#define TESTS_JOURNAL_KIT_H
+
+#include "aimdriver/reader.h"
+#include "aimdriver/writer.h"
+#include "common/buf.h"
+#include "fileformat/note.h"
+
+#define KIT_ENTRIES 64
+
+struct kit {
+	struct writer_spec spec;
+	struct sign_secret key;
+	struct journal_volume volumes[2];
+	struct uuid targets[2];
+	struct iocb entries[KIT_ENTRIES];
+	const uint8_t *data[KIT_ENTRIES];
+};
+
+/* A dense, plain first file with two volumes of 1 MiB and no entries yet;
+ * everything in it is fixed, so that the bytes are the same every time. */
+void kit_init(struct kit *k);
+/* Appends one transaction; numbers and times go on by themselves. */
+struct iocb *kit_add(
+    struct kit *k, enum aim_op op, uint32_t volume, uint64_t off, uint64_t len);
+/* One of each operation that fits a plain file, COPYIN and END last. */
+void kit_add_all(struct kit *k);
+/* An anonymous file with `bytes` in it. */
+int kit_fd(const void *bytes, size_t len);
+/* Writes what was added; -1 with the error when the writer refuses. */
+int kit_write(
+    struct kit *k, struct buf *out, struct journal_header *h, struct err *e);
+/* Opens and verifies bytes as a journal file. */
+int kit_verify(const void *bytes, size_t len, const struct sign_public *key,
+    struct err *e);
+/* Makes header digest, checksum and signature right again after a change of
+ * the bytes behind the header; `resign` with k's key. */
+void kit_mend(struct kit *k, uint8_t *bytes, size_t len);
+
+#endif
