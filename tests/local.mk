@@ -45,3 +45,7 @@ include tests/bench/local.mk
 # drivers are tested with groups that this makes and redrives
 noinst_PROGRAMS += tests/capture_tool
 tests_capture_tool_SOURCES = tests/capture_tool.c
+
+# makes wrong journal files for tests/sys/badfiles.sh
+noinst_PROGRAMS += tests/sys/forge
+tests_sys_forge_SOURCES = tests/sys/forge.c
