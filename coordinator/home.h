@@ -45,6 +45,13 @@ struct home {
 	struct sign_secret key;
 };
 
+/* Not open. */
+#define HOME_NONE                                                              \
+	{                                                                      \
+		.dir = -1, .sealed = -1, .stage = -1, .done = -1,              \
+		.quarantine = -1, .state = -1                                  \
+	}
+
 /*
  * Makes a home; REFUSED on NFS, FUSE, 9p and the like, in a folder that holds
  * other things, or where a home is already. What a crash left half made is

@@ -86,23 +86,12 @@ open_site(struct home *h, struct err *e)
 	return 0;
 }
 
-static struct home
-no_home(void)
-{
-	struct home h = {.dir = -1,
-	    .sealed = -1,
-	    .stage = -1,
-	    .done = -1,
-	    .quarantine = -1,
-	    .state = -1};
-
-	return h;
-}
+static const struct home none = HOME_NONE;
 
 int
 home_open(const char *path, struct home *out, struct err *e)
 {
-	AUTO(home_close) struct home h = no_home();
+	AUTO(home_close) struct home h = HOME_NONE;
 	const char *advice;
 
 	if (open_top(&h, path, e) < 0 || open_site(&h, e) < 0)
@@ -112,7 +101,7 @@ home_open(const char *path, struct home *out, struct err *e)
 	if (open_folders(&h, e) < 0)
 		return err_at(e, "home %s is damaged", h.path);
 	*out = h;
-	h = no_home();
+	h = none;
 	return 0;
 }
 
@@ -128,7 +117,7 @@ home_close(struct home *h)
 	cleanup_fd(&h->quarantine);
 	cleanup_fd(&h->state);
 	sign_forget(&h->key);
-	*h = no_home();
+	*h = none;
 }
 
 int

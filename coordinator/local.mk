@@ -13,6 +13,10 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/place.h coordinator/place.c \
+	coordinator/server.h coordinator/server.c \
+	coordinator/role.h coordinator/role.c coordinator/role_live.c \
+	coordinator/notify.h coordinator/notify.c \
+	coordinator/supervisor.h coordinator/supervisor.c coordinator/once.c \
 	coordinator/config.h \
 	coordinator/home.h coordinator/home.c coordinator/home_open.c \
 	coordinator/home_note.c coordinator/home_quarantine.c \

@@ -1,5 +1,19 @@
 # manager: what the operator types; aimdump lives in a folder of its own.
 
-# aim-manager
+# aim-manager: main.c reads options; the rest is its library
+noinst_LIBRARIES += libmanager.a
+libmanager_a_SOURCES = \
+	manager/args.c manager/tell.c \
+	manager/client.h manager/client.c \
+	manager/command.h manager/commands.c \
+	manager/cmd_change.c manager/cmd_init.c manager/cmd_list.c \
+	manager/cmd_marker.c manager/cmd_run.c manager/cmd_status.c \
+	manager/cmd_wait.c \
+	manager/program.h manager/program.c \
+	manager/status.h manager/status.c \
+	manager/status_json.c manager/status_text.c
+bin_PROGRAMS += manager/aim-manager
+manager_aim_manager_SOURCES = manager/main.c
+manager_aim_manager_LDADD = libmanager.a $(LDADD)
 
 # aimdump

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_change: the commands that are one request each. */
+#include "common/cleanup.h"
+#include "coordinator/request.h"
+#include "manager/client.h"
+#include "manager/command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int
+start(struct message *m, struct args *a, const char *verb, struct err *e)
+{
+	return message_add_text(m, "verb", verb, e) < 0
+		   ? -1
+		   : client_add(m, a, "dry-run", e);
+}
+
+/* An option that must be given. */
+static int
+need(struct args *a, const char *option, int *code)
+{
+	if (args_has(a, option))
+		return 0;
+	*code = tell(EXIT_USAGE, "%s%s%s needs --%s", a->command->noun,
+	    a->command->verb != NULL ? " " : "",
+	    a->command->verb != NULL ? a->command->verb : "", option);
+	return -1;
+}
+
+/* "10G" as bytes. */
+static int
+add_size(struct message *m, struct args *a, const char *option, struct err *e)
+{
+	static const char units[] = "KMGT";
+	const char *text = args_option(a, option), *unit;
+	char plain[32], *end;
+	uint64_t n;
+
+	if (text == NULL)
+		return 0;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno != 0 || end == text || text[0] == '-' || text[0] == '+')
+		return err_set(
+		    e, ERR_REFUSED, "--%s %s: not a size", option, text);
+	if (*end != 0) {
+		unit = strchr(units, *end);
+		if (unit == NULL || end[1] != 0)
+			return err_set(e, ERR_REFUSED,
+			    "--%s %s: a size is a number, then K, M, G or T",
+			    option, text);
+		for (const char *u = units; u <= unit; u++)
+			if (__builtin_mul_overflow(n, 1024, &n))
+				return err_set(e, ERR_REFUSED,
+				    "--%s %s: too large", option, text);
+	}
+	(void)snprintf(plain, sizeof(plain), "%ju", (uintmax_t)n);
+	return message_add_text(m, option, plain, e);
+}
+
+int
+run_volume_add(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	const char *compress = args_option(a, "compress");
+
+	if (start(&m, a, "volume-add", &e) < 0 ||
+	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
+	    client_add_path(&m, "path", a->words[1], &e) < 0 ||
+	    client_add(&m, a, "group", &e) < 0 ||
+	    client_add(&m, a, "access", &e) < 0 ||
+	    client_add(&m, a, "spool-policy", &e) < 0 ||
+	    (compress != NULL &&
+		message_add_text(&m, "codec", compress, &e) < 0) ||
+	    add_size(&m, a, "spool-limit", &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+static int
+group_request(struct args *a, const char *verb)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+
+	if (start(&m, a, verb, &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+int
+run_group_export(struct args *a)
+{
+	return group_request(a, "group-export");
+}
+
+int
+run_mirror_export(struct args *a)
+{
+	return group_request(a, "mirror-export");
+}
+
+/* VOLUME=PATH with the path absolute. */
+static int
+add_onto(struct message *m, const char *value, struct err *e)
+{
+	AUTO(message_release) struct message path = {0};
+	AUTO_FREE char *whole = NULL;
+	const char *sign = strchr(value, '=');
+
+	if (sign == NULL || sign == value || sign[1] == 0)
+		return err_set(
+		    e, ERR_REFUSED, "--onto %s: it takes VOLUME=PATH", value);
+	if (client_add_path(&path, "path", sign + 1, e) < 0)
+		return err_at(e, "--onto %s", value);
+	if (asprintf(&whole, "%.*s=%s", (int)(sign - value), value,
+		message_get(&path, "path", NULL)) < 0) {
+		whole = NULL;
+		return err_set(e, ERR_RETRY, "out of memory");
+	}
+	return message_add_text(m, "onto", whole, e);
+}
+
+static int
+add_pairing(struct message *m, struct args *a, struct err *e)
+{
+	if (client_add_content(
+		m, "pairing", args_option(a, "pairing"), PAIRING_LIMIT, e) < 0)
+		return err_at(e, "pairing text");
+	return client_add(m, a, "fingerprint", e);
+}
+
+int
+run_mirror_add(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (need(a, "pairing", &code) < 0 || need(a, "incoming", &code) < 0 ||
+	    need(a, "onto", &code) < 0)
+		return code;
+	if (start(&m, a, "mirror-add", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    add_pairing(&m, a, &e) < 0 ||
+	    client_add_path(&m, "incoming", args_option(a, "incoming"), &e) <
+		0 ||
+	    client_add(&m, a, "create", &e) < 0 ||
+	    client_add(&m, a, "overwrite", &e) < 0 ||
+	    client_add(&m, a, "as", &e) < 0)
+		return tell_err(&e);
+	for (int i = 0; i < a->option_count; i++)
+		if (strcmp(a->options[i].spec->name, "onto") == 0 &&
+		    add_onto(&m, a->options[i].value, &e) < 0)
+			return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+static int
+pause_mirror(struct args *a, const char *pause)
+{
+	AUTO(message_release) struct message m = {0};
+	bool both = !args_has(a, "fetch") && !args_has(a, "apply");
+	struct err e = {0};
+
+	if (start(&m, a, "mirror-pause", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    ((both || args_has(a, "fetch")) &&
+		message_add_text(&m, "fetch", pause, &e) < 0) ||
+	    ((both || args_has(a, "apply")) &&
+		message_add_text(&m, "apply", pause, &e) < 0))
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+int
+run_mirror_pause(struct args *a)
+{
+	return pause_mirror(a, "yes");
+}
+
+int
+run_mirror_resume(struct args *a)
+{
+	return pause_mirror(a, "no");
+}
+
+/* A file that is read later too: its path, absolute. */
+static int
+add_file(struct message *m, struct args *a, const char *option, struct err *e)
+{
+	const char *path = args_option(a, option);
+
+	if (path == NULL)
+		return 0;
+	if (client_add_path(m, option, path, e) < 0)
+		return err_at(e, "--%s", option);
+	return 0;
+}
+
+int
+run_destination_add(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (need(a, "group", &code) < 0 || need(a, "url", &code) < 0 ||
+	    need(a, "pairing", &code) < 0)
+		return code;
+	if (start(&m, a, "destination-add", &e) < 0 ||
+	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
+	    add_pairing(&m, a, &e) < 0 || client_add(&m, a, "group", &e) < 0 ||
+	    client_add(&m, a, "url", &e) < 0 ||
+	    client_add(&m, a, "ack-url", &e) < 0 ||
+	    client_add(&m, a, "prune-at", &e) < 0 ||
+	    add_file(&m, a, "key", &e) < 0 ||
+	    add_file(&m, a, "known-hosts", &e) < 0 ||
+	    add_file(&m, a, "ack-key", &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+static int
+destination_request(struct args *a, const char *verb, const char *paused)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (need(a, "group", &code) < 0)
+		return code;
+	if (start(&m, a, verb, &e) < 0 ||
+	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
+	    client_add(&m, a, "group", &e) < 0 ||
+	    (paused != NULL && message_add_text(&m, "paused", paused, &e) < 0))
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+int
+run_destination_pause(struct args *a)
+{
+	return destination_request(a, "destination-pause", "yes");
+}
+
+int
+run_destination_resume(struct args *a)
+{
+	return destination_request(a, "destination-pause", "no");
+}
+
+int
+run_destination_remove(struct args *a)
+{
+	return destination_request(a, "destination-remove", NULL);
+}
+
+int
+run_base(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (args_has(a, "timeout") && !args_has(a, "wait"))
+		return tell(EXIT_USAGE, "--timeout goes with --wait");
+	if (start(&m, a, "base", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    client_add(&m, a, "destination", &e) < 0)
+		return tell_err(&e);
+	code = client_request(a->home, &m);
+	if (code != EXIT_DONE || !args_has(a, "wait"))
+		return code;
+	return run_wait(a);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commands: the table. Texts are kept to 80 columns. */
+#include "manager/command.h"
+
+#define JSON                                                                   \
+	{                                                                      \
+		"json", NULL, "prints JSON"                                    \
+	}
+#define DRY_RUN                                                                \
+	{                                                                      \
+		"dry-run", NULL, "checks everything, changes nothing"          \
+	}
+#define END                                                                    \
+	{                                                                      \
+		NULL, NULL, NULL                                               \
+	}
+
+static const struct option_spec no_options[] = {END};
+static const struct option_spec json_only[] = {JSON, END};
+static const struct option_spec dry_run_only[] = {DRY_RUN, END};
+
+static const struct option_spec init_options[] = {
+    {"site", "NAME", "the name of this site"},
+    {"adopt", NULL, "makes a copied home this machine's own"},
+    END,
+};
+static const struct option_spec volume_add_options[] = {
+    {"group", "GROUP", "its consistency group (default: NAME)"},
+    {"access", "UNIXGROUP", "whose members may capture too"},
+    {"spool-limit", "SIZE", "most that waits here (K M G T; 0: no limit)"},
+    {"spool-policy", "block|fail", "what writes do when it is reached"},
+    {"compress", "none|zlib", "compression of journal files"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec mirror_add_options[] = {
+    {"pairing", "FILE", "what 'group export' printed at the source"},
+    {"incoming", "DIR", "the folder that the source uploads to"},
+    {"onto", "VOLUME=PATH", "where each volume's mirror lives (repeat)"},
+    {"fingerprint", "HEX", "what 'group export' told; checked"},
+    {"create", NULL, "makes mirror files that are missing"},
+    {"overwrite", NULL, "content that is there may go"},
+    {"as", "NAME", "calls it otherwise than the source does"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec pause_mirror_options[] = {
+    {"fetch", NULL, "receiving alone"},
+    {"apply", NULL, "redriving alone"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec destination_add_options[] = {
+    {"group", "GROUP", "the group that is sent there"},
+    {"url", "URL", "file:///DIR or sftp://USER@HOST[:PORT]/DIR"},
+    {"pairing", "FILE", "what 'mirror export' printed at the other site"},
+    {"fingerprint", "HEX", "what 'mirror export' told; checked"},
+    {"key", "FILE", "private SSH key for uploads"},
+    {"known-hosts", "FILE", "the server's key, as in known_hosts(5)"},
+    {"ack-url", "URL", "where acknowledgements are read (default: URL)"},
+    {"ack-key", "FILE", "private SSH key for that (default: --key)"},
+    {"prune-at", "applied|stored", "when files may go (default: applied)"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec group_needed[] = {
+    {"group", "GROUP", "the group that it belongs to"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec base_options[] = {
+    {"destination", "NAME", "this one only (default: all)"},
+    {"wait", NULL, "waits until it is applied"},
+    {"timeout", "SECONDS", "at most so long, with --wait"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec wait_options[] = {
+    {"applied", NULL, "until it is on the mirror (default)"},
+    {"stored", NULL, "until it is safe at the other site"},
+    {"destination", "NAME", "this one only (default: all)"},
+    {"timeout", "SECONDS", "gives up then (default: never)"},
+    END,
+};
+static const struct option_spec events_options[] = {
+    {"count", "N", "the last N (default: 100)"},
+    JSON,
+    END,
+};
+
+const struct command commands[] = {
+    {"init", NULL, "--site NAME", 0, 0, false, "makes the home of a site",
+	"Makes the home, the folder that holds all that AIM keeps on this "
+	"host: the\nsite's key, its configuration, journal files on their "
+	"way. It must be a\nlocal file system, and not on a disk that will be "
+	"protected.\n\n"
+	"  aim-manager --home /var/lib/aim init --site berlin\n\n"
+	"A home that was copied from another machine is refused by all "
+	"commands. If\nthat one will never run again, 'init --adopt' gives "
+	"the copy a new identity\nand a new key; then pair again.",
+	init_options, run_init},
+    {"volume", "add", "NAME PATH", 2, 2, false, "protects a disk",
+	"Puts a file or block device under protection. Volumes of one group "
+	"share one\norder of writes: put disks that belong together into one "
+	"--group.\n\n"
+	"  aim-manager volume add db /srv/db.img\n"
+	"  aim-manager volume add log /dev/vdc --group shop\n\n"
+	"Nothing is captured before the group has a destination and a base.",
+	volume_add_options, run_volume_add},
+    {"volume", "list", "", 0, 0, false, "lists protected disks",
+	"Lists the protected disks.", json_only, run_volume_list},
+    {"group", "export", "GROUP", 1, 1, false, "prints the pairing text",
+	"Prints what the mirror's site needs to know of this group; its "
+	"fingerprint\ngoes to standard error, to be compared by telephone. "
+	"After it the group's\nvolumes are fixed.\n\n"
+	"  aim-manager group export db > db.pairing",
+	dry_run_only, run_group_export},
+    {"group", "list", "", 0, 0, false, "lists protected groups",
+	"Lists the groups of which this site is the source.", json_only,
+	run_group_list},
+    {"mirror", "add", "GROUP", 1, 1, false, "makes a mirror of a group",
+	"Prepares this site to hold a mirror: checks the pairing text and "
+	"every path,\nand makes the folder that the source uploads to.\n\n"
+	"  aim-manager mirror add db --pairing db.pairing --incoming "
+	"/srv/incoming \\\n      --onto db=/srv/db-mirror.img --create",
+	mirror_add_options, run_mirror_add},
+    {"mirror", "export", "GROUP", 1, 1, false, "prints the pairing text",
+	"Prints what the source needs to know of this mirror; the fingerprint "
+	"goes to\nstandard error.\n\n"
+	"  aim-manager mirror export db > db-mirror.pairing",
+	no_options, run_mirror_export},
+    {"mirror", "list", "", 0, 0, false, "lists mirrors",
+	"Lists the mirrors at this site.", json_only, run_mirror_list},
+    {"mirror", "pause", "GROUP", 1, 1, false, "holds a mirror where it is",
+	"Stops receiving and redriving, or one of them. What arrives waits.\n\n"
+	"  aim-manager mirror pause db --apply",
+	pause_mirror_options, run_mirror_pause},
+    {"mirror", "resume", "GROUP", 1, 1, false, "lets a mirror go on",
+	"Ends a pause.\n\n  aim-manager mirror resume db", pause_mirror_options,
+	run_mirror_resume},
+    {"destination", "add", "NAME", 1, 1, false, "sends a group somewhere",
+	"Names a place where a group is mirrored. The URL is the mirror's "
+	"--incoming\nfolder as this host sees it. For sftp the server's key "
+	"must be in the\n--known-hosts file: an unknown server is never "
+	"trusted.\n\n"
+	"  aim-manager destination add paris --group db --pairing "
+	"db-mirror.pairing \\\n      --url sftp://aim@paris.example/incoming "
+	"--key /root/aim_key \\\n      --known-hosts /root/aim_known_hosts",
+	destination_add_options, run_destination_add},
+    {"destination", "list", "", 0, 0, false, "lists destinations",
+	"Lists where groups are sent.", json_only, run_destination_list},
+    {"destination", "pause", "NAME", 1, 1, false, "stops sending for a while",
+	"Stops sending to a destination; its files wait here, up to the spool "
+	"limit.\n\n  aim-manager destination pause paris --group db",
+	group_needed, run_destination_pause},
+    {"destination", "resume", "NAME", 1, 1, false, "goes on sending",
+	"Ends a pause.\n\n  aim-manager destination resume paris --group db",
+	group_needed, run_destination_resume},
+    {"destination", "remove", "NAME", 1, 1, false, "sends there no more",
+	"Forgets a destination. Its mirror stays as it is. To mirror there "
+	"again, a\nnew base is needed.\n\n"
+	"  aim-manager destination remove paris --group db",
+	group_needed, run_destination_remove},
+    {"base", NULL, "GROUP", 1, 1, false, "copies a group to its mirrors",
+	"Asks for a full copy-in, while the group is in use. Returns at once; "
+	"the\ncoordinator does it. The mirror is consistent when it has all "
+	"of it.\n\n"
+	"  aim-manager base db --wait",
+	base_options, run_base},
+    {"run", NULL, "GROUP -- COMMAND [ARG...]", 1, 1, true,
+	"runs a program and captures its writes",
+	"Runs COMMAND and captures its writes to every protected volume of "
+	"the home.\nThe exit status is COMMAND's; 128+N when signal N ended "
+	"it; 125 when capture\ncould not start; 126 when COMMAND cannot be "
+	"captured or run; 127 when it is\nnot found.\n\n"
+	"  aim-manager run db -- sqlite3 /srv/db.img 'insert ...'",
+	no_options, run_run},
+    {"status", NULL, "[GROUP]", 0, 1, false, "tells how mirrors are",
+	"Tells of each group: its state, how far it is captured, stored and "
+	"applied,\nand the command to run next.\n\n"
+	"  aim-manager status db --json",
+	json_only, run_status},
+    {"wait", NULL, "GROUP", 1, 1, false, "waits for the mirrors",
+	"Waits until all that was written before is applied at (or stored by) "
+	"all\ndestinations. Copy-ins that are queued or under way count. On a "
+	"mirror's\nhome: until all that has arrived is applied.\n\n"
+	"  aim-manager wait db --timeout 60\n\n"
+	"Exit code 3 on time-out, 4 when it cannot come true.",
+	wait_options, run_wait},
+    {"marker", NULL, "GROUP NAME", 2, 2, false, "names this moment",
+	"Puts a named point into the stream and prints its transaction "
+	"number.\n\n  aim-manager marker db before-upgrade",
+	no_options, run_marker},
+    {"events", NULL, "", 0, 0, false, "tells what was changed when",
+	"Lists the history of this site's configuration and troubles.",
+	events_options, run_events},
+    {"catalogue", "restore", "", 0, 0, false, "puts the configuration back",
+	"Replaces a damaged or lost catalogue.db by the copy that was kept at "
+	"the last\nchange. Stop the coordinator first.\n\n"
+	"  aim-manager catalogue restore",
+	no_options, run_catalogue_restore},
+};
+
+const size_t command_count = sizeof(commands) / sizeof(commands[0]);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status: how every group of a home stands, collected from the files that
+ * hold the truth: the capture core's control file, sealed journal files,
+ * saved acknowledgements, jobs, mirror states, and the roles' notes. Takes no
+ * lock and changes nothing.
+ */
+#ifndef MANAGER_STATUS_H
+#define MANAGER_STATUS_H
+
+#include "aimdriver/capture.h"
+#include "common/buf.h"
+#include "coordinator/catalogue.h"
+#include "coordinator/job.h"
+#include "coordinator/mirror_state.h"
+#include "fileformat/ack.h"
+
+/* In order of how bad they are; the worst of its parts is a group's. */
+enum status_state {
+	STATUS_STREAMING = 0,
+	STATUS_UNPROTECTED,
+	STATUS_PAUSED,
+	STATUS_BASE,
+	STATUS_STALLED,
+	STATUS_INCONSISTENT,
+	STATUS_UNCLEAN,
+	STATUS_SUSPECT,
+};
+const char *status_state_name(enum status_state s);
+
+#define REASON_LIMIT 320
+
+struct status_destination {
+	const struct destination_config *config;
+	enum status_state state;
+	char reason[REASON_LIMIT]; /* "" when there is nothing to say */
+	bool acked;		   /* `ack` is the last valid acknowledgement */
+	struct ack ack;
+	double ack_age; /* seconds since it came */
+	struct job job;
+	uint64_t stored, applied; /* transactions */
+	double lag_seconds;
+	uint64_t lag_bytes, lag_files;
+};
+
+struct status_group {
+	const char *name;
+	const struct group_config *source;  /* NULL: a mirror */
+	const struct mirror_config *mirror; /* NULL: a source */
+	enum status_state state;
+	char reason[REASON_LIMIT];
+	char next[PATH_MAX + 320]; /* the command to run next; "" for none */
+	uint32_t epoch;
+	/* source */
+	struct capture_status capture;
+	uint64_t sealed_files, sealed_bytes;
+	uint32_t destination_count;
+	struct status_destination *destinations;
+	/* mirror */
+	uint64_t received, applied;
+	bool consistent;
+	uint64_t quarantined;
+};
+
+struct status {
+	const struct home *home;
+	bool coordinated; /* a coordinator is at work */
+	struct snapshot config;
+	uint32_t group_count;
+	struct status_group *groups;
+	char fingerprint[2 * DIGEST_LEN + 1];
+};
+
+/* Trouble with a part goes into that part's reason. */
+int status_collect(struct home *h, struct status *out, struct err *e) CHECKED;
+void status_release(struct status *s);
+/* One of its groups, by name, only; NULL when there is none. */
+struct status_group *status_group(struct status *s, const char *name);
+
+/* The contract's JSON; `only` NULL for all groups. */
+int status_json(const struct status *s, const struct status_group *only,
+    struct buf *out, struct err *e) CHECKED;
+/* A table of at most 80 columns. */
+int status_text(const struct status *s, const struct status_group *only,
+    struct buf *out, struct err *e) CHECKED;
+
+/* ---- parts, for status.c and wait ---- */
+/* The last valid acknowledgement: 1, 0 when there is none. */
+int status_ack(struct home *h, const struct destination_config *d,
+    struct ack *out, struct err *e) CHECKED;
+/* The last transaction that has arrived at a mirror and been verified. */
+int status_received(struct home *h, const struct mirror_config *m,
+    const struct mirror_state *s, uint64_t *out, struct err *e) CHECKED;
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status_text: the table for people, 80 columns wide. */
+#include "manager/status.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "3.2 MiB" */
+static const char *
+amount(uint64_t bytes, char out[16])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double n = (double)bytes;
+	size_t u = 0;
+
+	while (n >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
+		n /= 1024;
+		u++;
+	}
+	(void)snprintf(out, 16, u == 0 ? "%.0f %s" : "%.1f %s", n, units[u]);
+	return out;
+}
+
+/* "12 s", "5 min", "3 h" */
+static const char *
+duration(double seconds, char out[16])
+{
+	if (seconds < 120)
+		(void)snprintf(out, 16, "%.1f s", seconds);
+	else if (seconds < 7200)
+		(void)snprintf(out, 16, "%.0f min", seconds / 60);
+	else
+		(void)snprintf(out, 16, "%.0f h", seconds / 3600);
+	return out;
+}
+
+/* Text folded to the width, each line indented. */
+static int
+fold(struct buf *b, const char *label, const char *text, struct err *e)
+{
+	enum { WIDTH = 78, INDENT = 4 };
+	size_t at = INDENT + strlen(label);
+
+	if (text[0] == 0)
+		return 0;
+	if (buf_printf(b, e, "%*s%s", INDENT, "", label) < 0)
+		return -1;
+	while (*text != 0) {
+		size_t word = strcspn(text, " ");
+
+		if (at + word > WIDTH && at > 2 * INDENT) {
+			if (buf_printf(b, e, "\n%*s", 2 * INDENT, "") < 0)
+				return -1;
+			at = (size_t)2 * INDENT;
+		}
+		if (buf_printf(b, e, "%.*s%s", (int)word, text,
+			text[word] == ' ' ? " " : "") < 0)
+			return -1;
+		at += word + 1;
+		text += word;
+		text += strspn(text, " ");
+	}
+	return buf_printf(b, e, "\n");
+}
+
+static int
+destination(struct buf *b, const struct status_destination *d, struct err *e)
+{
+	char bytes[16], age[16];
+
+	if (buf_printf(b, e, "  to %-14.20s %-12s stored %ju, applied %ju\n",
+		d->config->name, status_state_name(d->state),
+		(uintmax_t)d->stored, (uintmax_t)d->applied) < 0)
+		return -1;
+	if ((d->lag_bytes > 0 || d->lag_files > 0) &&
+	    buf_printf(b, e, "    lag %s, %s in %ju file%s\n",
+		duration(d->lag_seconds, age), amount(d->lag_bytes, bytes),
+		(uintmax_t)d->lag_files, d->lag_files == 1 ? "" : "s") < 0)
+		return -1;
+	if ((d->job.state == JOB_QUEUED || d->job.state == JOB_RUNNING) &&
+	    buf_printf(b, e, "    copy-in %s, volume %u, at %s\n",
+		d->job.state == JOB_QUEUED ? "queued" : "under way",
+		d->job.volume + 1, amount(d->job.off, bytes)) < 0)
+		return -1;
+	return fold(b, "", d->reason, e);
+}
+
+static int
+group(struct buf *b, const struct status_group *g, struct err *e)
+{
+	bool told = false;
+
+	if (buf_printf(b, e, "%s %.30s: %s\n",
+		g->source != NULL ? "group" : "mirror of", g->name,
+		status_state_name(g->state)) < 0)
+		return -1;
+	if (g->source != NULL
+		? buf_printf(b, e, "  epoch %u, captured %ju, sealed %ju\n",
+		      g->epoch, (uintmax_t)g->capture.completed,
+		      (uintmax_t)g->capture.sealed) < 0
+		: buf_printf(b, e,
+		      "  epoch %u, received %ju, applied %ju, %sconsistent\n",
+		      g->epoch, (uintmax_t)g->received, (uintmax_t)g->applied,
+		      g->consistent ? "" : "NOT ") < 0)
+		return -1;
+	for (uint32_t i = 0; i < g->destination_count; i++) {
+		told =
+		    told || strcmp(g->destinations[i].reason, g->reason) == 0;
+		if (destination(b, &g->destinations[i], e) < 0)
+			return -1;
+	}
+	if (!told && fold(b, "", g->reason, e) < 0)
+		return -1;
+	if (g->quarantined > 0 &&
+	    buf_printf(b, e, "    %ju files were put into quarantine\n",
+		(uintmax_t)g->quarantined) < 0)
+		return -1;
+	return fold(b, "next: ", g->next, e);
+}
+
+int
+status_text(const struct status *s, const struct status_group *only,
+    struct buf *out, struct err *e)
+{
+	if (buf_printf(out, e, "site %s, coordinator %s\n", s->home->site_name,
+		s->coordinated ? "running" : "NOT running") < 0)
+		return -1;
+	for (uint32_t i = 0; i < s->group_count; i++)
+		if ((only == NULL || only == &s->groups[i]) &&
+		    group(out, &s->groups[i], e) < 0)
+			return -1;
+	if (s->group_count == 0)
+		return buf_printf(out, e,
+		    "nothing is protected or mirrored here yet\n"
+		    "    next: aim-manager --home %s volume add NAME PATH\n",
+		    s->home->path);
+	return 0;
+}
