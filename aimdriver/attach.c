@@ -27,6 +27,8 @@
 struct memory {
 	struct capture c;
 	int fds[JOURNAL_VOLUME_LIMIT];
+	struct volume_id id[JOURNAL_VOLUME_LIMIT];
+	uint32_t bucket[VOLUME_BUCKETS];
 	_Atomic uint8_t opened[CONTROL_SEGMENTS];
 	_Alignas(4096) uint8_t scratch[CAPTURE_CHUNK];
 };
@@ -79,6 +81,8 @@ allocate(const char *home, const struct uuid *group, unsigned flags,
 	c->opened = m->opened;
 	c->scratch = m->scratch;
 	c->volume_fd = m->fds;
+	c->id = m->id;
+	c->bucket = m->bucket;
 	c->flags = flags;
 	c->group = *group;
 	c->dir = c->control_fd = c->segments_fd = c->attached_fd = -1;
@@ -206,6 +210,7 @@ join(struct capture *c, struct err *e)
 		return -1;
 	if ((c->flags & CAPTURE_INSPECT) == 0 && volumes_open(c, e) < 0)
 		return -1;
+	volumes_index(c);
 	move_all_up(c);
 	return 0;
 }

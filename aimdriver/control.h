@@ -202,10 +202,20 @@ place_split(uint64_t w)
 
 /* ---- one process' side ---- */
 
+/* What a volume is told by: device and inode, or the device that it is. */
+struct volume_id {
+	uint64_t dev, ino;
+	uint32_t kind;
+	uint32_t next; /* in its bucket: index + 1; 0: the last */
+};
+enum { VOLUME_BUCKETS = 4096 };
+
 struct capture {
 	struct control *ctl;
 	uint8_t *segments;	 /* SEGMENTS_LEN bytes of address space */
 	_Atomic uint8_t *opened; /* one for each place */
+	struct volume_id *id;	 /* JOURNAL_VOLUME_LIMIT of them */
+	uint32_t *bucket;	 /* VOLUME_BUCKETS; index + 1 */
 	uint8_t *scratch; /* CAPTURE_CHUNK, for copy-ins; under `local` */
 	size_t mapped;	  /* length of this object's own memory */
 	unsigned flags;
@@ -288,6 +298,8 @@ int volume_look(int fd, struct volume_seen *out, struct err *e) CHECKED;
 int volume_look_path(struct capture *c, uint32_t volume,
     struct volume_seen *out, struct err *e) CHECKED;
 int volumes_open(struct capture *c, struct err *e) CHECKED;
+/* Makes the table for capture_volume_find. */
+void volumes_index(struct capture *c);
 /* Notes size and times of all volumes (opened by us or not). */
 int volumes_note(struct capture *c, bool identity, struct err *e) CHECKED;
 /* The real size through our own descriptor; -errno. */

@@ -138,7 +138,7 @@ check_view(struct capture *c, const struct view *v, uint64_t number,
 		return bad(e, number, "its state is not known");
 	if (s->number != number)
 		return bad(e, number, "it has another number");
-	if (v->op == OP_VOID)
+	if ((v->state & SLOT_STATE) == SLOT_VOID)
 		return 0; /* perhaps never published: nothing else counts */
 	if (s->sum != slot_sum(s, seed))
 		return bad(e, number, "its checksum is wrong");

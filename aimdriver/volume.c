@@ -116,6 +116,19 @@ check_times(struct capture *c, const struct control_volume *v,
 	    path);
 }
 
+/* What add_volume was not told is learnt by the first who opens it. */
+static void
+learn(struct control_volume *v, const struct volume_seen *s)
+{
+	if (v->kind == VOLUME_BLOCK) {
+		if (atomic_load(&v->rdev) == 0)
+			atomic_store(&v->rdev, s->rdev);
+	} else if (atomic_load(&v->ino) == 0) {
+		atomic_store(&v->dev, s->dev);
+		atomic_store(&v->ino, s->ino);
+	}
+}
+
 static int
 open_one(struct capture *c, uint32_t i, struct err *e)
 {
@@ -136,6 +149,7 @@ open_one(struct capture *c, uint32_t i, struct err *e)
 		    path);
 	if (check_times(c, v, &seen, path, e) < 0)
 		return -1;
+	learn(v, &seen);
 	c->volume_fd[i] = STEAL_FD(fd);
 	return 0;
 }
@@ -257,20 +271,48 @@ capture_volume_get(
 	copy_path(v, out->path);
 }
 
-int
-capture_volume_find(const struct capture *c, const struct stat *st)
+static uint32_t
+bucket_of(uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (dev * 31 + ino) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (uint32_t)(h >> 32) & (VOLUME_BUCKETS - 1);
+}
+
+void
+volumes_index(struct capture *c)
 {
 	uint32_t i;
 
 	for (i = 0; i < c->volume_count; i++) {
 		const struct control_volume *v = &c->ctl->volume[i];
+		struct volume_id *id = &c->id[i];
+		uint32_t *b;
 
-		if (v->kind == VOLUME_BLOCK
-			? S_ISBLK(st->st_mode) && st->st_rdev == v->rdev
-			: S_ISREG(st->st_mode) && st->st_ino == v->ino &&
-			      st->st_dev == v->dev)
-			return (int)i;
+		id->kind = v->kind;
+		id->dev = v->kind == VOLUME_BLOCK ? atomic_load(&v->rdev)
+						  : atomic_load(&v->dev);
+		id->ino = v->kind == VOLUME_BLOCK ? 0 : atomic_load(&v->ino);
+		b = &c->bucket[bucket_of(id->dev, id->ino)];
+		id->next = *b;
+		*b = i + 1;
 	}
+}
+
+int
+capture_volume_find(const struct capture *c, const struct stat *st)
+{
+	bool block = S_ISBLK(st->st_mode);
+	uint64_t dev = block ? st->st_rdev : st->st_dev;
+	uint64_t ino = block ? 0 : st->st_ino;
+	uint32_t i;
+
+	if (!block && !S_ISREG(st->st_mode))
+		return -1;
+	for (i = c->bucket[bucket_of(dev, ino)]; i != 0; i = c->id[i - 1].next)
+		if (c->id[i - 1].dev == dev && c->id[i - 1].ino == ino &&
+		    (c->id[i - 1].kind == VOLUME_BLOCK) == block)
+			return (int)(i - 1);
 	return -1;
 }
 

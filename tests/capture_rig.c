@@ -60,11 +60,18 @@ add_volume(struct rig *r, uint32_t i, uint64_t size)
 void
 rig_open(struct rig *r, uint32_t volumes, uint64_t size)
 {
+	rig_open_in(r, "/tmp", volumes, size);
+}
+
+void
+rig_open_in(struct rig *r, const char *where, uint32_t volumes, uint64_t size)
+{
 	struct err e = {0};
 	uint32_t i;
 
 	*r = (struct rig){.volumes = volumes, .next = 1};
-	(void)snprintf(r->home, sizeof(r->home), "/tmp/aim-capture-XXXXXX");
+	(void)snprintf(
+	    r->home, sizeof(r->home), "%s/aim-capture-XXXXXX", where);
 	ck_assert_ptr_nonnull(mkdtemp(r->home));
 	ck_assert_int_eq(uuid_make(&r->group, &e), 0);
 	ck_assert_msg(capture_create(r->home, &r->group, (gid_t)-1, &e) == 0,

@@ -24,6 +24,9 @@ struct rig {
 
 /* `volumes` files of `size` bytes; mode OFF. */
 void rig_open(struct rig *r, uint32_t volumes, uint64_t size);
+/* In another folder than /tmp. */
+void rig_open_in(
+    struct rig *r, const char *where, uint32_t volumes, uint64_t size);
 /* Mode ON, copies as the volumes are now. */
 void rig_start(struct rig *r);
 void rig_close(struct rig *r);

@@ -24,8 +24,14 @@ tests_check_journal_SOURCES = tests/check_journal.c \
 # capture core and preload driver
 UNIT_TESTS += \
 	tests/check_capture \
-	tests/check_capture_kill
+	tests/check_capture_kill \
+	tests/check_capture_span \
+	tests/check_capture_volume
 tests_check_capture_SOURCES = tests/check_capture.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_span_SOURCES = tests/check_capture_span.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 	tests/capture_rig.c tests/capture_rig.h
