@@ -51,6 +51,11 @@ include tests/bench/local.mk
 # drivers are tested with groups that this makes and redrives
 noinst_PROGRAMS += tests/capture_tool
 tests_capture_tool_SOURCES = tests/capture_tool.c
+noinst_PROGRAMS += tests/preload_calls
+tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
+	tests/preload_calls_other.c tests/preload_calls_process.c \
+	tests/preload_calls_size.c tests/preload_calls_write.c
+tests_preload_calls_LDADD = -lpthread
 
 # makes wrong journal files for tests/sys/badfiles.sh
 noinst_PROGRAMS += tests/sys/forge

@@ -35,10 +35,10 @@ is_fault(int sig)
 	return sig == SIGSEGV || sig == SIGBUS;
 }
 
+/* Sets the kernel's part only: in a signal frame other things lie behind. */
 static void
-all_signals(uint8_t mask[sizeof(sigset_t)])
+all_signals(uint8_t mask[KERNEL_SET])
 {
-	memset(mask, 0, sizeof(sigset_t));
 	memset(mask, 0xff, KERNEL_SET);
 	/* libc's own two stay open: cancellation, and setuid in all threads */
 	mask[31 / 8] = (uint8_t)(mask[31 / 8] & ~(1u << 31 % 8));

@@ -222,6 +222,8 @@ px_fallocate_raw(
 	}
 	if ((mode & ~keep) == FALLOC_FL_ZERO_RANGE)
 		return zero_range(t, fd, mode, off, len);
+	if ((mode & FALLOC_FL_PUNCH_HOLE) != 0 && (mode & keep) == 0)
+		return -EOPNOTSUPP; /* as the kernel says of every file */
 	px_say(PX_FALLOCATE,
 	    "refused: %s wants fallocate mode 0x%x on a protected volume, "
 	    "which is not captured",

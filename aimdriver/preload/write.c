@@ -287,6 +287,14 @@ print(int fd, const char *fmt, va_list ap)
 	return n;
 }
 
+int px_vdprintf(int, const char *, va_list)
+    __attribute__((format(printf, 2, 0)));
+int px_dprintf(int, const char *, ...) __attribute__((format(printf, 2, 3)));
+int px___vdprintf_chk(int, int, const char *, va_list)
+    __attribute__((format(printf, 3, 0)));
+int px___dprintf_chk(int, int, const char *, ...)
+    __attribute__((format(printf, 3, 4)));
+
 EXPORT(int, vdprintf, (int fd, const char *fmt, va_list ap))
 {
 	return print(fd, fmt, ap);

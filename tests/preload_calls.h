@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* preload_calls: one libc call after the other, with what it returned. */
+#ifndef TESTS_PRELOAD_CALLS_H
+#define TESTS_PRELOAD_CALLS_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct call {
+	const char *name;
+	void (*run)(const char *path);
+	bool refused; /* under the driver it fails, with a message */
+};
+
+#define SAME(name)                                                             \
+	{                                                                      \
+#name, name, false                                             \
+	}
+#define REFUSED(name)                                                          \
+	{                                                                      \
+#name, name, true                                              \
+	}
+
+extern const struct call write_calls[], size_calls[], other_calls[],
+    process_calls[];
+
+/* Prints an expression, its value, and errno when it is -1. */
+void show(const char *what, long value);
+#define SHOW(expr)                                                             \
+	do {                                                                   \
+		errno = 0;                                                     \
+		show(#expr, (long)(expr));                                     \
+	} while (0)
+
+/* Bytes that differ from place to place; never freed. */
+char *pattern(size_t len, unsigned seed);
+int must_open(const char *path, int flags);
+extern const char *own_name; /* this program */
+
+#endif

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every entry point does captured what it does plainly, and the mirror follows.
+#
+# Each call of tests/preload_calls.c runs plainly on one file and captured on
+# a copy: output (results, errno), status, and content must be the same, and
+# the redriven mirror too. Calls that are refused must say so, and must leave
+# the file as it was.
+
+# shellcheck source=tests/driver.sh
+. "$(dirname "$0")/../driver.sh"
+CALLS=$BUILD/tests/preload_calls
+bad=0
+
+wrong() {
+	echo "FAIL: $*"
+	bad=$((bad + 1))
+}
+
+# one NAME same|refused on|off
+one() {
+	local name=$1 kind=$2 mode=$3 dir=$T/call plain=0 rc=0
+	rm -rf "$dir" && mkdir "$dir" "$dir/a" "$dir/b"
+	cp "$T/seed" "$dir/a/v"
+	cp "$T/seed" "$dir/b/v"
+	group "$dir/b/v"
+	[ "$mode" = on ] || "$TOOL" passive "$AIM" "$GROUP" || fail passive
+	(cd "$dir/a" && timeout 60 "$CALLS" "$name" v) \
+		>"$dir/out.a" 2>"$dir/err.a" || plain=$?
+	(cd "$dir/b" && captured timeout 60 "$CALLS" "$name" v) \
+		>"$dir/out.b" 2>"$dir/err.b" || rc=$?
+	[ "$mode" = off ] || replay || wrong "$name: replay"
+	if [ "$kind" = refused ]; then
+		grep -q '^aim: ' "$dir/err.b" || wrong "$name: nothing said"
+		cmp "$T/seed" "$dir/b/v" || wrong "$name: changed the volume"
+	else
+		[ $plain -eq $rc ] || wrong "$name: status $rc, not $plain"
+		diff "$dir/out.a" "$dir/out.b" || wrong "$name: results"
+		diff "$dir/err.a" "$dir/err.b" || wrong "$name: messages"
+		cmp "$dir/a/v" "$dir/b/v" || wrong "$name: content"
+	fi
+	[ "$mode" = off ] || cmp "$dir/b/v" "$dir/b/v.mirror" ||
+		wrong "$name: the mirror differs"
+}
+
+head -c 1500000 /dev/urandom >"$T/seed"
+mapfile -t LIST < <("$CALLS" --list)
+[ ${#LIST[@]} -gt 40 ] || fail "the list of calls is short"
+for entry in "${LIST[@]}"; do
+	[ $# -eq 0 ] || [ "${entry% *}" = "$1" ] || continue
+	one "${entry% *}" "${entry#* }" on
+	one "${entry% *}" "${entry#* }" off
+done
+[ $bad -eq 0 ] || fail "$bad differences in ${#LIST[@]} calls"
+echo "ok: ${#LIST[@]} calls, each captured and in passing"
