@@ -39,6 +39,15 @@ tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 # coordinator: source
 
 # coordinator: mirror
+UNIT_TESTS += \
+	tests/check_mirror_state \
+	tests/check_receive \
+	tests/check_target
+
+MIRROR_UNIT = \
+	tests/mirror_unit.c tests/mirror_unit.h \
+	tests/stream_maker.c tests/stream_maker.h
+tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 
 # site, requests, manager
 
