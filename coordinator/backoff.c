@@ -8,7 +8,6 @@
 #define FIRST_MS 1000u
 #define LAST_MS 60000u
 #define LEAST_MS 50u /* jitter never makes a busy loop */
-#define NS_PER_MS UINT64_C(1000000)
 
 uint32_t
 backoff_ceiling_ms(uint32_t attempts)

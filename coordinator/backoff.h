@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define NS_PER_MS UINT64_C(1000000)
+
 struct backoff {
 	uint32_t attempts; /* failures in a row */
 	uint64_t until_ns; /* monotonic; 0: go ahead */

@@ -27,12 +27,18 @@ libcoordinator_a_SOURCES += \
 libcoordinator_a_SOURCES += \
 	coordinator/ack_store.c coordinator/ack_store.h \
 	coordinator/backoff.c coordinator/backoff.h \
+	coordinator/break.c coordinator/copyin.c \
 	coordinator/job.c coordinator/job.h \
-	coordinator/sealed.c coordinator/sealed.h \
+	coordinator/prune.c \
+	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \
 	coordinator/sftp_explain.c coordinator/sftp_url.c \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
 	coordinator/sftp_worker.h \
+	coordinator/ship.c coordinator/ship.h coordinator/ship_ack.c \
+	coordinator/ship_note.c coordinator/ship_send.c \
+	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
+	coordinator/tip.c \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_sftp.c
 

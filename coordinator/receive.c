@@ -199,6 +199,17 @@ take_all(struct receive *r, struct err *e)
 	return got < 0 ? -1 : n;
 }
 
+static void
+watch_gap(struct receive *r, int taken)
+{
+	if (taken > 0 || !r->later)
+		r->gap_since_ns = 0;
+	else if (r->gap_since_ns == 0)
+		r->gap_since_ns = clock_mono_ns();
+	if (taken > 0)
+		r->later = false;
+}
+
 static int
 scan_some(struct receive *r, struct err *e)
 {
@@ -212,10 +223,7 @@ scan_some(struct receive *r, struct err *e)
 	if (more != 0 || !position_is_nil(&r->tip) || !r->has_best)
 		return more;
 	more = take_all(r, e);
-	/* Seen from where it begins, other files are old or later. */
-	if (more > 0)
-		r->scan_wanted = true;
-	return more < 0 ? -1 : r->scan_wanted;
+	return more < 0 ? -1 : more > 0 || r->scan_wanted;
 }
 
 static int
@@ -225,16 +233,10 @@ receive_files(struct receive *r, struct err *e)
 
 	if (taken < 0)
 		return -1;
-	/* The chain moves: what seemed to be missing was only late. */
-	if (taken > 0) {
-		r->later = false;
-		r->gap_since_ns = 0;
-	}
 	more = scan_some(r, e);
 	if (more < 0)
 		return -1;
-	if (r->later && r->gap_since_ns == 0)
-		r->gap_since_ns = clock_mono_ns();
+	watch_gap(r, taken);
 	return taken > 0 || more > 0;
 }
 

@@ -23,7 +23,19 @@
 #include "coordinator/config.h"
 #include "coordinator/home.h"
 
-/* ---- source (source.c, seal.c, copyin.c, prune.c) ---- */
+/*
+ * ---- source (source.c, seal.c, copyin.c, prune.c) ----
+ *
+ * state/<group>.source: state (unprotected base streaming stalled unclean
+ * suspect), reason (of the last break), trouble ("" when there is none), mode
+ * (off on passthrough), captured (all up to here complete), reserved, sealed
+ * (transactions), sealed_time_ns (wall clock of that one), epoch, sequence (of
+ * the tip), oldest (first transaction still in sealed/), files,
+ * unsealed_bytes, unsealed_ns (wall clock of the oldest unsealed; 0: none),
+ * spool_bytes, spool_limit, waiting (writers), attached, unclean, break (0 or
+ * 1), copyin (0 or 1), copyin_percent, copyin_begin, heartbeat_ns, updated_ns
+ * (wall clock).
+ */
 struct source;
 /* `destinations`: those of this group, `count` of them. */
 int source_open(struct home *h, const struct group_config *g,
@@ -37,7 +49,18 @@ int source_seal_all(struct source *s, struct err *e) CHECKED;
 /* Clean shutdown: seals all, closes the group cleanly if nobody writes. */
 int source_finish(struct source *s, struct err *e) CHECKED;
 
-/* ---- destination (ship.c, transport*.c) ---- */
+/*
+ * ---- destination (ship.c, transport*.c) ----
+ *
+ * state/<destination>.ship: state (unprotected base inconsistent streaming
+ * paused stalled unclean suspect), error ("" when there is none), ack_state,
+ * reason (the mirror's own words), consistent (0 or 1), stored, applied, sent,
+ * sealed (transactions), applied_time_ns (source's clock), ack_time_ns (the
+ * mirror site's clock), free_bytes (there), lag_files, lag_bytes, lag_seconds,
+ * oldest_ns (wall clock of the oldest transaction not applied; 0: none: lag
+ * for whoever reads later), attempts, next_retry (wall clock, ns; 0: none),
+ * updated_ns.
+ */
 struct ship;
 int ship_open(struct home *h, const struct destination_config *d,
     struct ship **out, struct err *e) CHECKED;

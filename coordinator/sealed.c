@@ -78,9 +78,10 @@ count_name(struct sealed_ends *ends, uint32_t epoch, uint64_t sequence)
 	ends->count++;
 }
 
-int
-sealed_list(
-    struct sealed *s, bool clean, struct sealed_ends *out, struct err *e)
+/* Counts the names that are after the given one. */
+static int
+list_after(struct sealed *s, bool clean, uint32_t after_epoch,
+    uint64_t after_sequence, struct sealed_ends *out, struct err *e)
 {
 	struct sealed_ends ends = {0};
 	AUTO_CLOSEDIR DIR *d = NULL;
@@ -98,17 +99,39 @@ sealed_list(
 		return -1;
 	}
 	while (errno = 0, (entry = readdir(d)) != NULL) {
-		if (journal_name_parse(entry->d_name, &epoch, &sequence))
-			count_name(&ends, epoch, sequence);
-		else if (clean && is_unfinished(entry->d_name) &&
-			 sys_unlink(s->dir, entry->d_name) < 0 &&
-			 errno != ENOENT)
+		if (journal_name_parse(entry->d_name, &epoch, &sequence)) {
+			if (is_before(
+				after_epoch, after_sequence, epoch, sequence))
+				count_name(&ends, epoch, sequence);
+		} else if (clean && is_unfinished(entry->d_name) &&
+			   sys_unlink(s->dir, entry->d_name) < 0 &&
+			   errno != ENOENT)
 			return err_sys(e, "remove %s", entry->d_name);
 	}
 	if (errno != 0)
 		return err_sys(e, "list sealed journal files");
 	*out = ends;
 	return 0;
+}
+
+int
+sealed_list(
+    struct sealed *s, bool clean, struct sealed_ends *out, struct err *e)
+{
+	return list_after(s, clean, 0, 0, out, e);
+}
+
+int
+sealed_skip(struct sealed *s, uint32_t epoch_number, uint64_t sequence,
+    struct sealed_file *out, struct err *e)
+{
+	struct sealed_ends ends;
+
+	if (list_after(s, false, epoch_number, sequence, &ends, e) < 0)
+		return -1;
+	if (ends.count == 0)
+		return 0;
+	return sealed_look(s, ends.oldest_epoch, ends.oldest_sequence, out, e);
 }
 
 void

@@ -57,6 +57,10 @@ int sealed_look(struct sealed *s, uint32_t epoch_number, uint64_t sequence,
 /* The file that follows that name, likewise. */
 int sealed_after(struct sealed *s, uint32_t epoch_number, uint64_t sequence,
     struct sealed_file *out, struct err *e) CHECKED;
+/* The first file there is after that name, even if others between are missing:
+ * lists, so not in a loop. */
+int sealed_skip(struct sealed *s, uint32_t epoch_number, uint64_t sequence,
+    struct sealed_file *out, struct err *e) CHECKED;
 /* The file that holds the transaction: lists and walks, so not in a loop. */
 int sealed_find(struct sealed *s, uint64_t transaction, struct sealed_file *out,
     struct err *e) CHECKED;

@@ -37,17 +37,12 @@ tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 	tests/capture_rig.c tests/capture_rig.h
 
 # coordinator: source
+SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
+	tests/capture_rig.c tests/capture_rig.h
+UNIT_TESTS += tests/check_source
+tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 
 # coordinator: mirror
-UNIT_TESTS += \
-	tests/check_mirror_state \
-	tests/check_receive \
-	tests/check_target
-
-MIRROR_UNIT = \
-	tests/mirror_unit.c tests/mirror_unit.h \
-	tests/stream_maker.c tests/stream_maker.h
-tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 
 # site, requests, manager
 

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * break: the history has a hole. The machine went down while programs wrote,
+ * or a range could not be read again, or shared memory cannot be believed, or
+ * it was lost. What is missing is not known, so the epoch ends, every mirror
+ * that has a base is copied in anew, and what comes says so (BREAK).
+ *
+ * In this order, each step durable, each harmless when done again:
+ *
+ *   1 state/<group>.break: the end of the epoch, "prepared 0"
+ *   2 recovery jobs are queued
+ *   3 capture begins again after the tip, mode OFF
+ *   4 mode ON, if any mirror has a base
+ *   5 the note says "prepared 1"
+ *   6 the next sealed file opens the new epoch
+ *   7 the note is removed
+ *
+ * The note is fulfilled when the tip is of a later epoch.
+ */
+#include "coordinator/source.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BREAK_NAME_LEN (UUID_TEXT + 6)
+#define BREAK_LIMIT 1024
+
+struct break_note {
+	uint32_t epoch; /* that ended */
+	unsigned prepared;
+};
+
+static const char *
+note_name(const struct source *s, char out[BREAK_NAME_LEN])
+{
+	char text[UUID_TEXT];
+
+	(void)snprintf(
+	    out, BREAK_NAME_LEN, "%s.break", uuid_text(&s->group.uuid, text));
+	return out;
+}
+
+static int
+store_note(struct source *s, bool prepared, struct err *e)
+{
+	AUTO(buf_release) struct buf b = {0};
+	char name[BREAK_NAME_LEN];
+
+	if (buf_printf(&b, e,
+		"aim-break 1\nepoch %u\nprepared %d\nlast %ju\nreason %s\n",
+		s->tip.at.epoch_number, prepared, (uintmax_t)s->tip.at.last,
+		s->break_reason) < 0)
+		return -1;
+	if (io_write_file(
+		s->home->state, note_name(s, name), b.data, b.len, 0600, e) < 0)
+		return err_at(e, "state");
+	return 0;
+}
+
+/* 1, 0 when there is none, -1. A note that cannot be read was begun: it
+ * counts as one that is not prepared. */
+static int
+load_note(struct source *s, struct break_note *out, struct err *e)
+{
+	AUTO(buf_release) struct buf b = {0};
+	char name[BREAK_NAME_LEN];
+	struct err why = {0};
+
+	if (io_read_file(s->home->state, note_name(s, name), BREAK_LIMIT, &b,
+		&why) < 0) {
+		if (why.sys == ENOENT)
+			return 0;
+		return err_set(e, why.kind, "state/%s", why.text);
+	}
+	if (buf_add(&b, "", 1, e) < 0)
+		return -1;
+	if (sscanf((const char *)b.data,
+		"aim-break 1\nepoch %" SCNu32 "\nprepared %u\n", &out->epoch,
+		&out->prepared) != 2)
+		*out = (struct break_note){.epoch = s->tip.at.epoch_number};
+	return 1;
+}
+
+static int
+remove_note(struct source *s, struct err *e)
+{
+	char name[BREAK_NAME_LEN];
+
+	return io_remove(s->home->state, note_name(s, name), e);
+}
+
+int
+break_sealed(struct source *s, struct err *e)
+{
+	log_warn("epoch %u begins at transaction %ju: %s",
+	    s->tip.at.epoch_number, (uintmax_t)s->tip.first, s->break_reason);
+	s->breaking = false;
+	return remove_note(s, e);
+}
+
+static void
+set_reason(struct source *s, const char *reason)
+{
+	(void)snprintf(s->break_reason, sizeof(s->break_reason), "%s", reason);
+}
+
+/* Why must the epoch end, by what the capture core says? NULL: it need not. */
+static const char *
+reason_of(const struct source *s, const struct capture_status *st)
+{
+	if (st->needs_recovery)
+		return "the machine stopped while the group was not closed "
+		       "cleanly";
+	if (st->reserved < s->tip.at.last)
+		return "the group's control file was lost";
+	return NULL;
+}
+
+void
+break_look(struct source *s)
+{
+	struct capture_status st;
+	const char *reason;
+
+	capture_status(s->capture, &st);
+	reason = reason_of(s, &st);
+	if (reason != NULL) {
+		s->must_break = true;
+		set_reason(s, reason);
+	} else if (st.suspect && !s->must_break) {
+		/* Up to the gap everything is known; seal_one stops there.
+		 * Without one (a flush failed), after all that there is. */
+		if (!s->gap)
+			set_reason(s, "a range could not be read, or a flush "
+				      "failed, at the source");
+		s->gap = true;
+	}
+}
+
+int
+break_open(struct source *s, struct err *e)
+{
+	struct break_note note = {0};
+	struct capture_status st;
+	const char *reason;
+	int found = load_note(s, &note, e);
+
+	if (found < 0)
+		return -1;
+	if (found == 1 && note.epoch < s->tip.at.epoch_number) {
+		if (remove_note(s, e) < 0)
+			return -1;
+		found = 0;
+	}
+	capture_status(s->capture, &st);
+	reason = reason_of(s, &st);
+	if (reason == NULL && st.suspect)
+		reason = "the source was suspect when its coordinator ended";
+	if (reason == NULL && found == 1)
+		reason = "a break that was noted before";
+	if (reason == NULL)
+		return 0;
+	set_reason(s, reason);
+	if (found == 1 && note.prepared == 1 && !st.needs_recovery &&
+	    !st.suspect && st.reserved >= s->tip.at.last) {
+		s->breaking = true;
+		return 0;
+	}
+	s->must_break = true;
+	return break_run(s, e);
+}
+
+/* Whatever was under way or done must be done again; what was only asked for
+ * stays as it is. */
+static int
+queue_recoveries(struct source *s, bool *any, struct err *e)
+{
+	uint32_t i;
+
+	if (source_jobs(s, true, e) < 0)
+		return -1;
+	*any = false;
+	for (i = 0; i < s->count; i++) {
+		struct job *j = &s->jobs[i];
+
+		if (j->state == JOB_NONE)
+			continue;
+		*any = true;
+		/* A number that was never sealed will be given out again. */
+		if (j->from > s->tip.at.last) {
+			j->from = 0;
+			if (job_store(s->home, j, e) < 0)
+				return -1;
+		}
+		if (j->state == JOB_QUEUED)
+			continue;
+		if (job_restart(s->home, j,
+			j->state == JOB_DONE ? COPYIN_RECOVERY : j->kind,
+			e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+capture_anew(struct source *s, bool any, struct err *e)
+{
+	if (capture_recover(s->capture, s->tip.at.last + 1, e) < 0)
+		return -1;
+	if (any && capture_set_mode(s->capture, CAPTURE_ON, e) < 0)
+		return -1;
+	log_warn("%s; transactions after %ju are taken from the volumes anew, "
+		 "every mirror with a base is copied in again",
+	    s->break_reason, (uintmax_t)s->tip.at.last);
+	return 0;
+}
+
+int
+break_run(struct source *s, struct err *e)
+{
+	bool any;
+
+	if (source_has_tip(s) && store_note(s, false, e) < 0)
+		return -1;
+	if (queue_recoveries(s, &any, e) < 0 || capture_anew(s, any, e) < 0)
+		return err_at(e, "begin a new epoch");
+	if (source_has_tip(s) && store_note(s, true, e) < 0)
+		return -1;
+	s->breaking = source_has_tip(s);
+	s->must_break = false;
+	s->gap = false;
+	s->window_known = false;
+	return 0;
+}

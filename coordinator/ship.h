@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ship: what the parts of the ship role share. It sends a stream's files in
+ * order and fetches the acknowledgement; it keeps no list of files: a cursor,
+ * a ring of those under way, and two places in the stream that the lag is
+ * counted between.
+ *
+ *   ship.c  open, pass, wait, close    ship_send.c  cursor, window, sending
+ *   ship_ack.c  fetching               ship_note.c  lag, state/<dest>.ship
+ */
+#ifndef COORDINATOR_SHIP_H
+#define COORDINATOR_SHIP_H
+
+#include "coordinator/ack_store.h"
+#include "coordinator/backoff.h"
+#include "coordinator/job.h"
+#include "coordinator/roles.h"
+#include "coordinator/transport.h"
+
+#define SHIP_AHEAD_FILES 64u
+#define SHIP_AHEAD_BYTES (UINT64_C(256) << 20)
+
+/* The end of a file that was sent, and not yet stored. */
+struct ship_sent {
+	uint32_t epoch_number;
+	uint64_t sequence, last, len;
+};
+
+/* What lies between a place in the stream and its end. */
+struct ship_lag {
+	struct position from, to; /* counted: files after from, up to to */
+	bool known;
+	uint64_t files, bytes;
+	uint64_t oldest_ns; /* wall clock of the first transaction; 0: none */
+	uint64_t newest;    /* last transaction at `to` */
+};
+
+struct ship {
+	struct home *home;
+	struct destination_config destination;
+	struct sealed sealed;
+	struct transport *put, *get;
+	struct job job;
+	uint64_t job_ns;
+
+	bool has_ack;
+	struct ack ack;
+	char ack_trouble[512]; /* why the last one was not believed */
+
+	/* The last file sent; the next one comes after it. */
+	bool has_cursor;
+	uint32_t epoch_number;
+	uint64_t sequence;
+	uint64_t sent; /* its last transaction */
+	struct ship_sent ring[SHIP_AHEAD_FILES];
+	uint32_t ring_first, ring_count;
+	uint64_t ring_bytes;
+	uint64_t moved_ns; /* monotonic: something was sent or stored */
+	uint32_t resends;  /* in a row */
+
+	uint64_t poll_ns; /* monotonic: fetch next */
+	uint32_t poll_ms; /* how long to wait after that */
+	struct backoff backoff;
+	char trouble[512];
+
+	struct ship_lag lag;
+	uint64_t note_ns;
+	int inotify;	  /* -1: none */
+	bool watched_far; /* the far folder tells of acknowledgements */
+};
+
+/* Sends what there is within the window: 1 sent something, 0, -1. */
+int ship_send(struct ship *s, struct err *e) CHECKED;
+/* Takes out of the ring what the acknowledgement says is stored. */
+void ship_stored(struct ship *s);
+/* Begins again after the last stored file, or at the beginning. */
+void ship_again(struct ship *s);
+
+/* Fetches the acknowledgement if it is time: 1 a new one, 0, -1. */
+int ship_fetch(struct ship *s, struct err *e) CHECKED;
+/* Something happened: look for it soon. */
+void ship_poll_soon(struct ship *s);
+/* Is there nothing that we wait for? */
+bool ship_is_idle(const struct ship *s);
+
+int ship_count_lag(struct ship *s, struct err *e) CHECKED;
+void ship_note(struct ship *s, bool now);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ship_send: files, in order, so many ahead of what is stored. */
+#include "coordinator/ship.h"
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/io.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Nothing moved for so long: a file may have been lost over there. */
+#define RESEND_NS UINT64_C(30000000000)
+
+static void
+set_cursor(
+    struct ship *s, uint32_t epoch_number, uint64_t sequence, uint64_t last)
+{
+	s->has_cursor = true;
+	s->epoch_number = epoch_number;
+	s->sequence = sequence;
+	s->sent = last;
+	s->ring_first = s->ring_count = 0;
+	s->ring_bytes = 0;
+	s->moved_ns = clock_mono_ns();
+}
+
+void
+ship_again(struct ship *s)
+{
+	s->has_cursor = false;
+}
+
+/* The copy-in's beginning is not in a file: not yet, or not any more. */
+static int
+check_begin(struct ship *s, struct err *e)
+{
+	struct sealed_file oldest;
+	int found = sealed_skip(&s->sealed, 0, 0, &oldest, e);
+
+	if (found <= 0 || oldest.first <= s->job.begin)
+		return found < 0 ? -1 : 0;
+	return err_set(e, ERR_REFUSED,
+	    "the file in which the base of this mirror begins (transaction "
+	    "%ju) is not here any more: take a new base",
+	    (uintmax_t)s->job.begin);
+}
+
+/* The first file for a destination that has acknowledged nothing. */
+static int
+find_first(struct ship *s, struct err *e)
+{
+	uint64_t wanted[2] = {s->job.from, s->job.begin};
+	struct sealed_file f;
+	int i, found = 0;
+
+	for (i = 0; i < 2 && found == 0; i++)
+		if (wanted[i] > 0)
+			found = sealed_find(&s->sealed, wanted[i], &f, e);
+	if (found == 0 && s->job.begin > 0)
+		return check_begin(s, e);
+	if (found == 1)
+		set_cursor(
+		    s, f.at.epoch_number, f.at.sequence - 1, f.first - 1);
+	return found;
+}
+
+/* 1 when it is known what comes next, 0 when there is nothing to send yet. */
+static int
+find_cursor(struct ship *s, struct err *e)
+{
+	const struct position *p = &s->ack.stored;
+
+	if (s->has_cursor)
+		return 1;
+	if (!s->has_ack || position_is_nil(p))
+		return find_first(s, e);
+	set_cursor(s, p->epoch_number, p->sequence, p->last);
+	return 1;
+}
+
+static bool
+is_after(uint32_t epoch, uint64_t sequence, const struct position *p)
+{
+	return epoch != p->epoch_number ? epoch > p->epoch_number
+					: sequence > p->sequence;
+}
+
+void
+ship_stored(struct ship *s)
+{
+	const struct position *p = &s->ack.stored;
+	bool moved = false;
+
+	while (s->ring_count > 0) {
+		const struct ship_sent *f = &s->ring[s->ring_first];
+
+		if (is_after(f->epoch_number, f->sequence, p))
+			break;
+		s->ring_bytes -= f->len;
+		s->ring_first = (s->ring_first + 1) % SHIP_AHEAD_FILES;
+		s->ring_count--;
+		moved = true;
+	}
+	if (moved) {
+		s->moved_ns = clock_mono_ns();
+		s->resends = 0;
+	}
+	/* The other side has more than we thought, or lost what it had. */
+	if (s->has_cursor && s->ring_count == 0 &&
+	    (s->epoch_number != p->epoch_number || s->sequence != p->sequence))
+		ship_again(s);
+}
+
+static void
+remember(struct ship *s, const struct sealed_file *f)
+{
+	uint32_t at = (s->ring_first + s->ring_count) % SHIP_AHEAD_FILES;
+
+	s->ring[at] = (struct ship_sent){.epoch_number = f->at.epoch_number,
+	    .sequence = f->at.sequence,
+	    .last = f->at.last,
+	    .len = f->file_len};
+	s->ring_count++;
+	s->ring_bytes += f->file_len;
+	s->epoch_number = f->at.epoch_number;
+	s->sequence = f->at.sequence;
+	s->sent = f->at.last;
+	s->moved_ns = clock_mono_ns();
+}
+
+static bool
+has_room(const struct ship *s)
+{
+	return s->ring_count < SHIP_AHEAD_FILES &&
+	       (s->ring_count == 0 || s->ring_bytes < SHIP_AHEAD_BYTES);
+}
+
+static int
+send_file(struct ship *s, const struct sealed_file *f, struct err *e)
+{
+	char name[JOURNAL_NAME_LEN], stream[UUID_TEXT], path[80];
+	AUTO_CLOSE int fd = -1;
+	int found = sealed_open_file(
+	    &s->sealed, f->at.epoch_number, f->at.sequence, &fd, e);
+
+	(void)journal_name(f->at.epoch_number, f->at.sequence, name);
+	if (found < 0)
+		return -1;
+	if (found == 0)
+		return err_set(e, ERR_RETRY, "%s is gone", name);
+	(void)snprintf(path, sizeof(path), "%s/%s",
+	    uuid_text(&s->sealed.stream, stream), name);
+	if (transport_put(s->put, fd, f->file_len, path, e) < 0)
+		return err_at(e, "send %s", name);
+	remember(s, f);
+	return 0;
+}
+
+/* The file after the cursor is not here. Is there one beyond it? Then this
+ * one is missing, and no file after it is of use to the mirror. */
+static int
+check_hole(struct ship *s, struct err *e)
+{
+	char name[JOURNAL_NAME_LEN];
+	struct sealed_file f;
+	int found;
+
+	if (s->ring_count > 0)
+		return 0;
+	found = sealed_skip(&s->sealed, s->epoch_number, s->sequence, &f, e);
+	if (found <= 0)
+		return found;
+	(void)journal_name(s->epoch_number, s->sequence + 1, name);
+	return err_set(e, ERR_REFUSED,
+	    "%s, which comes next for this mirror, is not here any more, but "
+	    "later files are: take a new base",
+	    name);
+}
+
+static int
+send_all(struct ship *s, bool *any, struct err *e)
+{
+	struct sealed_file f;
+	int found;
+
+	while (has_room(s)) {
+		found = sealed_after(
+		    &s->sealed, s->epoch_number, s->sequence, &f, e);
+		if (found < 0)
+			return -1;
+		if (found == 0)
+			return *any ? 0 : check_hole(s, e);
+		/* It may be seen before its name is durable here; nobody else
+		 * may have what a power cut could take from us. */
+		if (!*any && io_fsync(s->sealed.dir,
+				 "the folder of sealed files", e) < 0)
+			return -1;
+		if (send_file(s, &f, e) < 0)
+			return -1;
+		*any = true;
+	}
+	return 0;
+}
+
+/* Sent, and not stored for long: the receiver may have refused it, or it was
+ * lost on the way. Again, ever more rarely; what is there stays. */
+static void
+resend_if_stuck(struct ship *s)
+{
+	uint64_t wait = RESEND_NS << (s->resends < 6 ? s->resends : 6);
+
+	if (s->ring_count == 0 || clock_mono_ns() - s->moved_ns < wait)
+		return;
+	log_info("nothing was stored for %ju s: sending again from there",
+	    (uintmax_t)(wait / UINT64_C(1000000000)));
+	s->resends++;
+	ship_again(s);
+}
+
+/* Takes back what this pass has sent: which of it arrived is not known. */
+static void
+take_back(struct ship *s, const struct ship_sent *cursor, uint32_t count)
+{
+	while (s->ring_count > count) {
+		s->ring_count--;
+		s->ring_bytes -=
+		    s->ring[(s->ring_first + s->ring_count) % SHIP_AHEAD_FILES]
+			.len;
+	}
+	s->epoch_number = cursor->epoch_number;
+	s->sequence = cursor->sequence;
+	s->sent = cursor->last;
+}
+
+int
+ship_send(struct ship *s, struct err *e)
+{
+	struct ship_sent cursor;
+	struct err why = {0};
+	bool any = false;
+	int known, sent;
+	uint32_t count;
+
+	resend_if_stuck(s);
+	known = find_cursor(s, e);
+	if (known <= 0)
+		return known;
+	count = s->ring_count;
+	cursor = (struct ship_sent){.epoch_number = s->epoch_number,
+	    .sequence = s->sequence,
+	    .last = s->sent};
+	sent = send_all(s, &any, &why);
+	/* What was handed over is waited for, whatever happened after it. */
+	if (transport_drain(s->put, sent < 0 ? NULL : &why) < 0)
+		sent = -1;
+	if (any)
+		ship_poll_soon(s);
+	if (sent == 0)
+		return any;
+	take_back(s, &cursor, count);
+	return err_set(e, why.kind, "%s", why.text);
+}

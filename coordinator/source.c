@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source: the role of a group whose volumes are here. See source.h. */
+#include "coordinator/source.h"
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOBS_INTERVAL_NS UINT64_C(200000000)
+#define IDLE_NS UINT64_C(3000000000)
+#define FILES_IN_A_PASS 16
+#define LONGEST_WAIT_MS 500u
+#define COPYIN_WAIT_MS 100u
+
+bool
+source_has_tip(const struct source *s)
+{
+	return !position_is_nil(&s->tip.at);
+}
+
+int
+source_jobs(struct source *s, bool now, struct err *e)
+{
+	uint64_t mono = clock_mono_ns();
+	uint32_t i;
+
+	/* Running jobs are ours alone, and our own word is the newest. */
+	if (!now && (mono < s->jobs_ns || copyin_running(s) != NULL))
+		return 0;
+	for (i = 0; i < s->count; i++) {
+		struct job j;
+
+		if (job_load(s->home, &s->destinations[i].uuid, &j, e) < 0)
+			return -1;
+		s->jobs[i] = j;
+	}
+	s->jobs_ns = mono + JOBS_INTERVAL_NS;
+	return 0;
+}
+
+static int
+copy_config(struct source *s, const struct group_config *g,
+    const struct destination_config *destinations, uint32_t count,
+    struct err *e)
+{
+	s->group = *g;
+	s->group.volumes = NULL;
+	s->group.volume_count = 0;
+	s->count = count;
+	s->destinations = calloc(count + 1u, sizeof(*s->destinations));
+	s->jobs = calloc(count + 1u, sizeof(*s->jobs));
+	s->targets = calloc(count + 1u, sizeof(*s->targets));
+	s->room = malloc(CAPTURE_CHUNK);
+	if (s->destinations == NULL || s->jobs == NULL || s->targets == NULL ||
+	    s->room == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	if (count > 0)
+		memcpy(s->destinations, destinations,
+		    count * sizeof(*destinations));
+	return 0;
+}
+
+static int
+attach(struct source *s, struct err *e)
+{
+	struct capture_volume v;
+	uint32_t i, n;
+
+	if (capture_attach(s->home->path, &s->group.uuid, CAPTURE_COORDINATOR,
+		&s->capture, e) < 0)
+		return -1;
+	n = s->volume_count = capture_volume_count(s->capture);
+	s->volumes = calloc(n + 1u, sizeof(*s->volumes));
+	s->sizes = calloc(n + 1u, sizeof(*s->sizes));
+	if (s->volumes == NULL || s->sizes == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	for (i = 0; i < n; i++) {
+		capture_volume_get(s->capture, i, &v);
+		s->volumes[i] = (struct journal_volume){
+		    .uuid = v.uuid, .size = v.size, .kind = v.kind};
+	}
+	return 0;
+}
+
+static void
+publish_spool(struct source *s)
+{
+	capture_set_spool(s->capture, s->spool_bytes, s->group.spool_limit,
+	    s->group.spool_fail ? CAPTURE_FAIL : CAPTURE_BLOCK);
+}
+
+static void
+set_trouble(struct source *s, const struct err *why)
+{
+	(void)snprintf(
+	    s->trouble, sizeof(s->trouble), "%s", why == NULL ? "" : why->text);
+}
+
+static int
+open_parts(struct source *s, struct err *e)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
+	    attach(s, e) < 0 || source_jobs(s, true, e) < 0 ||
+	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
+		return -1;
+	s->heartbeat_ns = s->idle_ns = now;
+	publish_spool(s);
+	return 0;
+}
+
+int
+source_open(struct home *h, const struct group_config *g,
+    const struct destination_config *destinations, uint32_t count,
+    struct source **out, struct err *e)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	struct err why = {0};
+
+	if (s == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	s->home = h;
+	s->sealed.dir = -1;
+	if (copy_config(s, g, destinations, count, &why) < 0 ||
+	    open_parts(s, &why) < 0) {
+		set_trouble(s, &why);
+		if (s->jobs != NULL)
+			source_note(s, true);
+		source_close(s);
+		return err_set(e, why.kind, "group %s: %s", g->name, why.text);
+	}
+	source_note(s, true);
+	*out = s;
+	return 0;
+}
+
+void
+source_close(struct source *s)
+{
+	if (s == NULL)
+		return;
+	capture_detach(s->capture);
+	sealed_close(&s->sealed);
+	free(s->destinations);
+	free(s->jobs);
+	free(s->targets);
+	free(s->volumes);
+	free(s->sizes);
+	free(s->room);
+	free(s);
+}
+
+/* ---- one pass ---- */
+
+/* Silence would be a fault, so there is a transaction now and then. */
+static int
+heartbeat(struct source *s, struct err *e)
+{
+	uint64_t now = clock_mono_ns(), number;
+	struct capture_status st;
+	int checked;
+
+	capture_status(s->capture, &st);
+	if (st.mode != CAPTURE_ON || s->must_break)
+		return 0;
+	if (st.reserved != s->heartbeat_reserved) {
+		s->heartbeat_reserved = st.reserved;
+		s->heartbeat_ns = now;
+	}
+	if (s->group.heartbeat_ms == 0 ||
+	    now - s->heartbeat_ns < s->group.heartbeat_ms * NS_PER_MS)
+		return 0;
+	s->heartbeat_ns = now;
+	checked = capture_check_paths(s->capture, e);
+	s->paths_changed = checked < 0;
+	if (capture_control(s->capture, OP_HEARTBEAT, NULL, 0, &number,
+		checked < 0 ? NULL : e) < 0)
+		return -1;
+	s->heartbeat_reserved = number;
+	s->heartbeat_wall_ns = clock_wall_ns();
+	return checked < 0 ? -1 : 1;
+}
+
+/* A group in which nothing has happened for a while is closed cleanly, so
+ * that the machine may stop at any time. */
+static int
+close_idle(struct source *s, struct err *e)
+{
+	uint64_t now = clock_mono_ns();
+	struct capture_status st;
+
+	capture_status(s->capture, &st);
+	if (st.reserved != s->idle_reserved) {
+		s->idle_reserved = st.reserved;
+		s->idle_ns = now;
+	}
+	if (!st.unclean || s->must_break || st.sealed != st.reserved ||
+	    now - s->idle_ns < IDLE_NS)
+		return 0;
+	s->idle_ns = now; /* not again at once if it does not work now */
+	return capture_close_clean(s->capture, e) < 0 ? -1 : 0;
+}
+
+static int
+seal_some(struct source *s, struct err *e)
+{
+	int n, got = 1;
+
+	for (n = 0; n < FILES_IN_A_PASS && got == 1; n++)
+		got = seal_one(s, false, e);
+	/* A gap that is not in what is left: the epoch ends here. */
+	if (got == 0 && s->gap)
+		s->must_break = true;
+	return got < 0 ? -1 : n > 1;
+}
+
+/* Remembers the first failure of a pass, and whether anything was done. */
+struct outcome {
+	struct err first;
+	bool did;
+};
+
+static void
+note_outcome(struct outcome *o, int result, const struct err *why)
+{
+	o->did = o->did || result == 1;
+	if (result < 0 && o->first.kind == ERR_NONE)
+		o->first = *why;
+}
+
+int
+source_pass(struct source *s, struct err *e)
+{
+	static int (*const parts[])(struct source *, struct err *) = {
+	    seal_some, copyin_step, seal_some, heartbeat, close_idle};
+	uint64_t spool = s->spool_bytes;
+	struct outcome o = {.did = false};
+	struct err why = {0};
+	size_t i;
+
+	break_look(s);
+	if (s->must_break)
+		note_outcome(&o, break_run(s, &why) < 0 ? -1 : 1, &why);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		why = (struct err){0};
+		note_outcome(&o, parts[i](s, &why), &why);
+	}
+	why = (struct err){0};
+	note_outcome(&o, prune_step(s, false, &why), &why);
+	if (s->spool_bytes != spool)
+		publish_spool(s);
+	if (o.first.kind != ERR_NONE)
+		set_trouble(s, &o.first);
+	else if (backoff_wait_ms(&s->copyin_backoff, clock_mono_ns()) == 0 &&
+		 !s->paths_changed)
+		set_trouble(s, NULL);
+	source_note(s, o.first.kind != ERR_NONE);
+	if (o.did)
+		return 1;
+	if (o.first.kind == ERR_NONE)
+		return 0;
+	return err_set(e, o.first.kind, "%s", o.first.text);
+}
+
+void
+source_wait(struct source *s, uint32_t wait_ms)
+{
+	uint32_t most = copyin_pending(s) ? COPYIN_WAIT_MS : LONGEST_WAIT_MS;
+
+	if (s->group.seal_age_ms < most)
+		most = s->group.seal_age_ms > 10 ? s->group.seal_age_ms : 10;
+	capture_wait(s->capture, wait_ms < most ? wait_ms : most);
+}
+
+int
+source_seal_all(struct source *s, struct err *e)
+{
+	struct capture_status st;
+	int got = 1;
+
+	capture_status(s->capture, &st);
+	while (got == 1 && s->tip.at.last < st.reserved)
+		got = seal_one(s, true, e);
+	publish_spool(s);
+	source_note(s, true);
+	return got < 0 ? -1 : 0;
+}
+
+int
+source_finish(struct source *s, struct err *e)
+{
+	if (source_seal_all(s, e) < 0)
+		return -1;
+	if (!s->must_break && capture_close_clean(s->capture, e) < 0)
+		return -1;
+	source_note(s, true);
+	return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source: what the parts of the source role share. The role owns the end of
+ * a stream: it alone makes journal files, opens epochs, and prunes.
+ *
+ *   source.c  open, pass, wait, close        tip.c     where the stream ends
+ *   seal.c    captured runs -> files         break.c   what ends an epoch
+ *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
+ *   source_note.c  state/<group>.source
+ */
+#ifndef COORDINATOR_SOURCE_H
+#define COORDINATOR_SOURCE_H
+
+#include "aimdriver/capture.h"
+#include "coordinator/backoff.h"
+#include "coordinator/job.h"
+#include "coordinator/roles.h"
+#include "coordinator/sealed.h"
+
+#define SOURCE_REASON 160
+
+/* A reader's place in the stream, for sums of bytes without a list of files:
+ * `at` is the last file that has been counted. */
+struct walk {
+	struct position at;
+	bool in_copyin; /* one is open after `at` */
+};
+
+struct source {
+	struct home *home;
+	struct group_config group; /* without its volumes */
+	struct destination_config *destinations;
+	struct job *jobs; /* one for each destination */
+	uint32_t count;
+	uint64_t jobs_ns; /* monotonic: when they were loaded */
+
+	struct capture *capture;
+	uint32_t volume_count;
+	struct journal_volume *volumes;
+	uint64_t *sizes;
+	struct uuid *targets;
+	uint8_t *room; /* CAPTURE_CHUNK */
+
+	struct sealed sealed;
+	struct sealed_file tip; /* tip.at nil: no file yet */
+	bool tip_unsure;	/* a rename or its sync failed: look again */
+	struct sealed_file oldest;
+	struct walk counted_out; /* the file before the oldest */
+	uint64_t files;
+	uint64_t spool_bytes; /* in sealed/, copied-in content left out */
+	uint64_t first_seen, first_seen_ns; /* oldest unsealed transaction */
+
+	bool breaking;	 /* the next file opens an epoch */
+	bool must_break; /* seal nothing before break_run has succeeded */
+	bool gap;	 /* seal up to a gap, then break */
+	char break_reason[SOURCE_REASON];
+
+	struct walk window; /* up to where all targets have stored */
+	bool window_known;
+	uint64_t window_bytes; /* copied in beyond that, in sealed files */
+	uint64_t saved_bytes;  /* copied in since progress was stored */
+	struct backoff copyin_backoff;
+
+	uint64_t prune_ns;	/* monotonic: next look */
+	uint64_t flushed;	/* volumes flushed past this transaction */
+	uint64_t retention_ns;	/* monotonic: since when ages are believed */
+	int64_t wall_offset_ns; /* wall clock - monotonic, as last seen */
+
+	uint64_t heartbeat_ns; /* monotonic: of the last transaction */
+	uint64_t heartbeat_wall_ns;
+	uint64_t heartbeat_reserved;
+	uint64_t idle_reserved, idle_ns; /* for closing the group */
+	bool paths_changed;
+	uint64_t note_ns;
+	char trouble[512];
+};
+
+bool source_has_tip(const struct source *s);
+/* Loads all jobs unless that was done a moment ago and !now. */
+int source_jobs(struct source *s, bool now, struct err *e) CHECKED;
+
+/* ---- tip.c ---- */
+/*
+ * The newest file of the folder, verified whole against `key`; ends->count 0
+ * when there is none. REFUSED with advice when it is damaged: a stream is
+ * never continued from a file that cannot be believed. Unfinished files are
+ * removed, and names made durable.
+ */
+int tip_load(struct sealed *sealed, const struct sign_public *key,
+    struct sealed_ends *ends, struct sealed_file *out, struct err *e) CHECKED;
+/* Finds tip, oldest file and sums; tells the capture core what is sealed. */
+int source_find_tip(struct source *s, struct err *e) CHECKED;
+
+/* ---- seal.c ---- */
+/* Seals one file if one is due, or, with `all`, if anything is settled: 1, 0,
+ * -1. Sets must_break when what was captured cannot be believed. */
+int seal_one(struct source *s, bool all, struct err *e) CHECKED;
+
+/* ---- break.c ---- */
+/* At open: was there a break that is not yet in the stream, or is there one
+ * now? */
+int break_open(struct source *s, struct err *e) CHECKED;
+/* Looks for one in a pass. */
+void break_look(struct source *s);
+/* Notes the break durably, queues recoveries, lets capture begin again. */
+int break_run(struct source *s, struct err *e) CHECKED;
+/* The file that opens the new epoch is durable. */
+int break_sealed(struct source *s, struct err *e) CHECKED;
+
+/* ---- copyin.c ---- */
+/* Begins, goes on with, or ends a copy-in: 1 when something was done. */
+int copyin_step(struct source *s, struct err *e) CHECKED;
+/* A file with so many stored bytes of copied-in content was sealed. */
+void copyin_sealed(struct source *s, uint64_t bytes);
+/* The job that is running (all that run share one copy-in); NULL: none. */
+const struct job *copyin_running(const struct source *s);
+bool copyin_pending(const struct source *s); /* queued or running */
+/* Done part of the running copy-in, 0..100. */
+uint32_t copyin_percent(const struct source *s);
+
+/* ---- prune.c ---- */
+/* Removes what nobody needs: 1 when something was removed, 0, -1. */
+int prune_step(struct source *s, bool now, struct err *e) CHECKED;
+
+/* ---- source_note.c ---- */
+void source_note(struct source *s, bool now);
+
+#endif
