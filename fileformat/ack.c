@@ -140,8 +140,7 @@ put_fields(const struct ack *a, uint8_t *b)
 static uint64_t
 ack_sum(const uint8_t *bytes, size_t len)
 {
-	return sum_with_hole(
-	    bytes, len, AT_SIGNATURE, ACK_FIXED - AT_SIGNATURE);
+	return sum_with_hole(bytes, len, AT_SUM, sizeof(uint64_t));
 }
 
 int

@@ -85,8 +85,7 @@ put_identity(const struct journal_header *h, uint8_t *b)
 static uint64_t
 header_sum(const uint8_t *bytes, size_t len)
 {
-	return sum_with_hole(
-	    bytes, len, AT_SIGNATURE, JOURNAL_HEADER_FIXED - AT_SIGNATURE);
+	return sum_with_hole(bytes, len, AT_SUM, sizeof(uint64_t));
 }
 
 void

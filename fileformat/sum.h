@@ -12,8 +12,7 @@
 uint64_t sum_bytes(const void *data, size_t len, uint64_t seed);
 /*
  * As if bytes hole..hole+hole_len of the data were zero (they hold the sum
- * itself and what is filled in later). hole_len <= 128; the hole lies within
- * the data.
+ * itself). hole_len <= 128; the hole lies within the data.
  */
 uint64_t sum_with_hole(
     const uint8_t *data, size_t len, size_t hole, size_t hole_len);

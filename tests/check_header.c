@@ -120,15 +120,13 @@ START_TEST(every_truncation_is_partial)
 }
 END_TEST
 
-START_TEST(every_flipped_bit_outside_the_signature_is_found)
+START_TEST(every_flipped_bit_is_found)
 {
 	struct journal_header h = sample();
 	uint32_t bit;
 
 	header_encode(&h, volumes, targets, bytes);
 	for (bit = 0; bit < h.header_len * 8; bit++) {
-		if (bit / 8 >= 568 && bit / 8 < 632)
-			continue; /* seen by whoever checks the signature */
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		ck_assert_int_ne(decode_bytes(h.header_len), VERDICT_WHOLE);
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -402,7 +400,7 @@ main(void)
 
 	tcase_add_test(t, a_header_comes_back_as_it_was);
 	tcase_add_test(t, every_truncation_is_partial);
-	tcase_add_test(t, every_flipped_bit_outside_the_signature_is_found);
+	tcase_add_test(t, every_flipped_bit_is_found);
 	tcase_add_test(t, zeroes_are_corrupt);
 	tcase_add_test(t, a_text_file_is_corrupt);
 	tcase_add_loop_test(
