@@ -17,3 +17,12 @@ manager_aim_manager_SOURCES = manager/main.c
 manager_aim_manager_LDADD = libmanager.a $(LDADD)
 
 # aimdump
+bin_PROGRAMS += manager/aimdump/aimdump
+dist_man_MANS += manager/aimdump/aimdump.1
+manager_aimdump_aimdump_SOURCES = \
+	manager/aimdump/examine.c manager/aimdump/examine.h \
+	manager/aimdump/keys.c manager/aimdump/keys.h \
+	manager/aimdump/main.c \
+	manager/aimdump/show.h \
+	manager/aimdump/show_json.c \
+	manager/aimdump/show_text.c

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/aimdump/examine.h"
+
+#include "common/cleanup.h"
+#include "common/sys.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void
+cleanup_reader(struct reader **r)
+{
+	reader_close(*r);
+}
+
+/* Never blocks: a FIFO or a device is not read. */
+static int
+open_file(const char *path, int *out, struct err *e)
+{
+	AUTO_CLOSE int fd =
+	    sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "stat %s", path);
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, ERR_REFUSED,
+		    "%s is a directory; give the journal files in it", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_REFUSED,
+		    "%s is a FIFO, socket or device, not a journal file", path);
+	*out = STEAL_FD(fd);
+	return 0;
+}
+
+/* Bytes that are wrong make a file invalid; anything else is our trouble. */
+static bool
+is_news(const struct err *e)
+{
+	return e->kind == ERR_CORRUPT || e->kind == ERR_REFUSED;
+}
+
+/* The file's name stands above it already. */
+static const char *
+without_path(const struct err *e, const char *path)
+{
+	size_t n = strlen(path);
+
+	if (strncmp(e->text, path, n) == 0 &&
+	    strncmp(e->text + n, ": ", 2) == 0)
+		return e->text + n + 2;
+	return e->text;
+}
+
+/* What else people hand to this program. */
+static const char *
+foreign(int fd, const struct err *e)
+{
+	char begin[16] = {0};
+	ssize_t n = sys_pread(fd, begin, sizeof(begin) - 1, 0);
+
+	if (n > 8 && memcmp(begin,
+			 "\x89"
+			 "AIM ACK",
+			 8) == 0)
+		return "is an acknowledgement, not a journal file";
+	if (n >= 11 && strncmp(begin, "aim-pairing", 11) == 0)
+		return "is a pairing text, not a journal file";
+	return e->text;
+}
+
+static int
+check(struct examine *x, struct reader *r, struct finding *f, struct err *e)
+{
+	const struct journal_header *h = reader_header(r);
+	const struct sign_public *key = NULL;
+	char id[2 * KEY_ID_LEN + 1];
+
+	if (x->has_keys) {
+		f->signature = "invalid";
+		if (keys_find(&x->keys, h->key_id, &key, e) < 0)
+			return -1;
+		if (key == NULL)
+			return err_set(e, ERR_REFUSED,
+			    "signed by key %s, which is none of the %zu given",
+			    hex_text(h->key_id, KEY_ID_LEN, id), x->keys.count);
+	}
+	if (key == NULL && !x->verify)
+		return 0;
+	f->digests = "invalid";
+	if (reader_verify(r, key, e) < 0) {
+		/* The signature is looked at first. */
+		if (key != NULL && strstr(e->text, "signature") == NULL)
+			f->signature = "valid";
+		return -1;
+	}
+	f->digests = "valid";
+	if (key != NULL)
+		f->signature = "valid";
+	return 0;
+}
+
+static int
+broken(struct err *e, const char *what)
+{
+	return err_set(
+	    e, ERR_CORRUPT, "does not continue the file before it: %s", what);
+}
+
+static int
+check_epoch(const struct journal_header *a, const struct journal_header *h,
+    struct err *e)
+{
+	if (h->epoch_number == a->epoch_number) {
+		if (h->sequence != a->sequence + 1)
+			return broken(e, "its sequence is not the next");
+		if (!uuid_equal(&h->epoch, &a->epoch))
+			return broken(e, "it has another epoch of that number");
+		return 0;
+	}
+	if (h->epoch_number != a->epoch_number + 1 || h->sequence != 1)
+		return broken(e, "its epoch and sequence are not the next");
+	if (!uuid_equal(&h->parent_epoch, &a->epoch) ||
+	    h->parent_sequence != a->sequence || h->fork != a->last)
+		return broken(e, "its epoch forks from elsewhere");
+	return 0;
+}
+
+/* A file of another stream begins another chain. */
+static int
+check_chain(struct examine *x, const struct journal_header *h,
+    struct finding *f, struct err *e)
+{
+	const struct journal_header *a = &x->before;
+
+	if (!x->verify)
+		return 0;
+	if (!x->has_before || !uuid_equal(&a->stream, &h->stream)) {
+		f->chain = "begins";
+		return 0;
+	}
+	f->chain = "broken";
+	if (check_epoch(a, h, e) < 0)
+		return -1;
+	if (h->first != a->last + 1)
+		return broken(e, "transactions are missing between them");
+	if (memcmp(h->prev_digest, a->content_digest, DIGEST_LEN) != 0)
+		return broken(e, "it follows a file with another content");
+	f->chain = "continues";
+	return 0;
+}
+
+static int
+show_entries(struct examine *x, struct reader *r, struct err *e)
+{
+	const uint8_t *data;
+	struct iocb b;
+	int more;
+
+	reader_rewind(r);
+	while ((more = reader_next(r, &b, &data, e)) > 0)
+		x->show.entry(&x->show, &b, data);
+	return more;
+}
+
+static int
+examine_reader(
+    struct examine *x, struct reader *r, struct finding *f, struct err *e)
+{
+	struct err first = {0}, later = {0};
+	int rc = check(x, r, f, &first);
+
+	if (rc == 0)
+		rc = check_chain(x, reader_header(r), f, &first);
+	if (rc < 0 && !is_news(&first)) {
+		*e = first;
+		return EXAMINE_UNREADABLE;
+	}
+	x->has_before = rc == 0;
+	x->before = *reader_header(r);
+	f->reader = r;
+	x->show.begin(&x->show, f);
+	if (show_entries(x, r, &later) < 0 && rc == 0) {
+		rc = -1;
+		first = later;
+	}
+	if (rc < 0)
+		f->error = without_path(&first, f->path);
+	x->show.end(&x->show, f);
+	return rc < 0 ? EXAMINE_INVALID : EXAMINE_VALID;
+}
+
+int
+examine_file(struct examine *x, const char *path, struct err *e)
+{
+	struct finding f = {.path = path,
+	    .signature = "not checked",
+	    .digests = "not checked",
+	    .chain = "not checked"};
+	AUTO(cleanup_reader) struct reader *r = NULL;
+	AUTO_CLOSE int fd = -1;
+
+	if (open_file(path, &fd, e) < 0)
+		return EXAMINE_UNREADABLE;
+	if (reader_open(fd, path, &r, e) == 0)
+		return examine_reader(x, r, &f, e);
+	if (!is_news(e))
+		return EXAMINE_UNREADABLE;
+	f.error = foreign(fd, e);
+	if (f.error == e->text)
+		f.error = without_path(e, path);
+	x->has_before = false;
+	x->show.begin(&x->show, &f);
+	x->show.end(&x->show, &f);
+	return EXAMINE_INVALID;
+}
