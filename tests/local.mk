@@ -13,10 +13,12 @@ UNIT_TESTS += \
 
 # journal format
 UNIT_TESTS += \
+	tests/check_ack \
 	tests/check_codec \
 	tests/check_header \
 	tests/check_iocb \
 	tests/check_journal \
+	tests/check_pairing \
 	tests/check_sign
 tests_check_journal_SOURCES = tests/check_journal.c \
 	tests/journal_kit.c tests/journal_kit.h
