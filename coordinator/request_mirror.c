@@ -113,6 +113,14 @@ check_onto(struct change *ch, const struct pairing *p, struct err *e)
 	if (count > p->volume_count)
 		return err_set(
 		    e, ERR_REFUSED, "--onto names a volume more than once");
+	/* All of them, before a file is made for the first. */
+	for (uint32_t i = 0; i < p->volume_count; i++)
+		if (onto_path(ch, p->volumes[i].name) == NULL)
+			return err_set(e, ERR_REFUSED,
+			    "volume '%s' (%ju bytes) has no place: add --onto "
+			    "%s=PATH",
+			    p->volumes[i].name, (uintmax_t)p->volumes[i].size,
+			    p->volumes[i].name);
 	return 0;
 }
 
@@ -187,10 +195,6 @@ choose_target(struct change *ch, struct plan *p, uint32_t i, struct err *e)
 	const char *path = onto_path(ch, from->name);
 	struct stat st;
 
-	if (path == NULL)
-		return err_set(e, ERR_REFUSED,
-		    "volume '%s' (%ju bytes) has no place: add --onto %s=PATH",
-		    from->name, (uintmax_t)from->size, from->name);
 	if (check_existing(ch, p, i, path, e) < 0)
 		return -1;
 	(void)strcpy(v->name, from->name);

@@ -37,8 +37,7 @@ while read -r file; do
 			complain "$file:$line: $folder may not use $included"
 		fi
 		case $folder:$included in
-		fileformat:common/io.h | fileformat:common/log.h | \
-			fileformat:common/sys.h)
+		fileformat:common/log.h | fileformat:common/sys.h)
 			complain "$file:$line: fileformat knows no files" \
 				"and no log"
 			;;

@@ -18,7 +18,7 @@ LONG=${AIM_LONG:-}
 # shellcheck source=tests/sshd.sh
 . "$TOP/tests/sshd.sh"
 
-PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$PATH
+PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$BUILD:$PATH
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 unset AIM_HOME LD_PRELOAD
