@@ -281,9 +281,12 @@ void capture_set_spool(struct capture *c, uint64_t bytes, uint64_t limit,
     enum capture_policy policy);
 
 /*
- * After an unclean boot: throws away what segments hold (kept aside as
- * *.broken), next number = `next`, mode OFF, needs_recovery false. The unclean
- * mark stays until capture_close_clean.
+ * After an unclean boot, when the group is suspect, when its control file was
+ * lost (`next` is beyond what it knows), or when what it holds from `next` on
+ * makes no sense: throws away what segments hold (after a boot it is kept
+ * aside as *.broken), next number = `next`, mode OFF, needs_recovery and
+ * suspect false. The unclean mark stays until capture_close_clean. REFUSED
+ * when there is nothing to recover.
  */
 int capture_recover(struct capture *c, uint64_t next, struct err *e) CHECKED;
 

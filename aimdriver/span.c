@@ -49,9 +49,11 @@ slots_in(struct capture *c, uint32_t segment, bool *full)
 	return n <= SEGMENT_SLOTS ? n : SEGMENT_SLOTS;
 }
 
+/* The group is suspect from now on: what is missing must be copied in. */
 static int
-bad(struct err *e, uint64_t number, const char *what)
+bad(struct capture *c, struct err *e, uint64_t number, const char *what)
 {
+	atomic_store(&c->ctl->suspect, 1);
 	return err_set(e, ERR_CORRUPT,
 	    "transaction %ju in shared memory: %s; a program that captures "
 	    "has damaged it",
@@ -94,7 +96,7 @@ capture_span_next(struct capture *c, uint64_t next, struct capture_span *out,
 	if (next >= next_number(c))
 		return 0;
 	if (!segment_find(c, next, &s.segment, &s.slot))
-		return bad(e, next, "it is in no segment");
+		return bad(c, e, next, "it is in no segment");
 	slots = slots_in(c, s.segment, &full);
 	for (i = s.slot; i < slots; i++) {
 		uint64_t number = next + (i - s.slot);
@@ -111,7 +113,7 @@ capture_span_next(struct capture *c, uint64_t next, struct capture_span *out,
 		if (carries(&v)) {
 			if (v.value > CAPTURE_CHUNK)
 				return bad(
-				    e, number, "its length is too large");
+				    c, e, number, "its length is too large");
 			s.data_len += v.value;
 			if (v.op == OP_COPYIN)
 				s.copyin_len += v.value;
@@ -135,29 +137,29 @@ check_view(struct capture *c, const struct view *v, uint64_t number,
 	const struct slot *s = &v->slot;
 
 	if (!slot_is_finished(v->state) || (v->state & SLOT_STATE) > SLOT_GAP)
-		return bad(e, number, "its state is not known");
+		return bad(c, e, number, "its state is not known");
 	if (s->number != number)
-		return bad(e, number, "it has another number");
+		return bad(c, e, number, "it has another number");
 	if ((v->state & SLOT_STATE) == SLOT_VOID)
 		return 0; /* perhaps never published: nothing else counts */
 	if (s->sum != slot_sum(s, seed))
-		return bad(e, number, "its checksum is wrong");
+		return bad(c, e, number, "its checksum is wrong");
 	if (!op_is_known(v->op))
-		return bad(e, number, "its operation is not known");
+		return bad(c, e, number, "its operation is not known");
 	if ((op_has_range(v->op) || v->op == OP_RESIZE || v->op == OP_FLUSH ||
 		v->op == OP_GAP) &&
 	    s->volume >= c->volume_count)
-		return bad(e, number, "its volume is not known");
+		return bad(c, e, number, "its volume is not known");
 	if (op_has_range(v->op) &&
 	    (s->off > INT64_MAX || s->len > INT64_MAX - s->off ||
 		v->value > s->len))
-		return bad(e, number, "its range is too large");
+		return bad(c, e, number, "its range is too large");
 	if (v->op == OP_RESIZE && v->value > INT64_MAX)
-		return bad(e, number, "its size is too large");
+		return bad(c, e, number, "its size is too large");
 	if (carries(v) && (v->value > s->room || v->value > CAPTURE_CHUNK ||
 			      s->data_off > SEGMENT_DATA ||
 			      v->value > SEGMENT_DATA - s->data_off))
-		return bad(e, number, "its payload is not in the segment");
+		return bad(c, e, number, "its payload is not in the segment");
 	return 0;
 }
 
@@ -195,7 +197,7 @@ check_time(struct capture *c, const struct view *v, struct err *e)
 {
 	if (v->slot.number > c->entry_number &&
 	    v->slot.time_ns < c->entry_time_ns)
-		return bad(e, v->slot.number, "its time goes back");
+		return bad(c, e, v->slot.number, "its time goes back");
 	c->entry_number = v->slot.number;
 	c->entry_time_ns = v->slot.time_ns;
 	return 0;
@@ -211,7 +213,7 @@ capture_span_entry(struct capture *c, const struct capture_span *s, uint32_t i,
 
 	if (number > s->last || index >= SEGMENT_SLOTS ||
 	    !segment_open(c, s->segment))
-		return bad(e, number, "it is not in the span");
+		return bad(c, e, number, "it is not in the span");
 	look(c, s->segment, index, &v);
 	seed = slot_seed(
 	    c, atomic_load(&c->ctl->segment[s->segment].generation), index);
@@ -221,7 +223,7 @@ capture_span_entry(struct capture *c, const struct capture_span *s, uint32_t i,
 		memcpy(room, segment_data(c, s->segment) + v.slot.data_off,
 		    v.value);
 		if (payload_sum(room, v.value, seed) != v.slot.data_sum)
-			return bad(e, number, "its payload's sum is wrong");
+			return bad(c, e, number, "its payload's sum is wrong");
 	}
 	fill_iocb(&v, out);
 	return 0;

@@ -266,7 +266,8 @@ capture_recover(struct capture *c, uint64_t next, struct err *e)
 	hold_everything(&h);
 	if (hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "recover the group");
-	if (atomic_load(&c->ctl->needs_recovery) == 0)
+	if (atomic_load(&c->ctl->needs_recovery) == 0 &&
+	    atomic_load(&c->ctl->suspect) == 0 && next == next_number(c))
 		(void)err_set(e, ERR_REFUSED, "the group needs no recovery");
 	else if (!reserve_lock(c))
 		(void)err_set(e, ERR_RETRY, "%s", c->trouble);
