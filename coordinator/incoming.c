@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/sys.h"
+#include "fileformat/sum.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #define PART_AGE_NS UINT64_C(3600000000000)
 #define PART_SLOTS 4096u /* a power of two */
@@ -255,7 +255,7 @@ static bool
 is_abandoned(struct incoming *in, const char *name, const struct stat *st)
 {
 	uint64_t now = clock_mono_ns();
-	uint64_t hash = XXH3_64bits(name, strlen(name)) | 1;
+	uint64_t hash = sum_bytes(name, strlen(name), 0) | 1;
 	struct part *p = part_slot(in, hash);
 
 	if (p == NULL)
@@ -332,7 +332,8 @@ incoming_scan_next(
 		errno = sys;
 		return sys != 0 ? err_sys(e, "list the incoming folder") : 0;
 	}
-	(void)look_at(in, entry->d_name, out);
+	if (!look_at(in, entry->d_name, out))
+		out->kind = 0;
 	return 1;
 }
 

@@ -32,12 +32,12 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/sys.h"
+#include "fileformat/sum.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define SLOT_LEN 4096u
 #define SUM_AT (SLOT_LEN - 8)
@@ -115,7 +115,7 @@ encode(const struct mirror_state *s, uint8_t *p)
 	for (i = 0; i < s->done_count; i++)
 		memcpy(p + 240 + (size_t)16 * i, s->done[i].b, 16);
 	memcpy(p + 752, s->reason, sizeof(s->reason));
-	put64(p + SUM_AT, XXH3_64bits(p, SUM_AT));
+	put64(p + SUM_AT, sum_bytes(p, SUM_AT, 0));
 }
 
 /* False for anything but a whole slot of this mirror in this place. */
@@ -126,7 +126,7 @@ decode(const uint8_t *p, unsigned slot, const struct uuid *mirror,
 	uint32_t i;
 
 	if (memcmp(p, magic, sizeof(magic)) != 0 ||
-	    get64(p + SUM_AT) != XXH3_64bits(p, SUM_AT))
+	    get64(p + SUM_AT) != sum_bytes(p, SUM_AT, 0))
 		return false;
 	memset(s, 0, sizeof(*s));
 	s->phase = (enum mirror_phase)get32(p + 20);

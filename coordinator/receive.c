@@ -133,6 +133,9 @@ static int
 look_at_state(struct receive *r, struct err *e)
 {
 	uint64_t was = r->state.generation;
+	struct position told = r->publisher.last.stored;
+	struct chain_name next[2];
+	char name[JOURNAL_NAME_LEN];
 
 	if (mirror_state_load(
 		r->stage.home, &r->stage.mirror.uuid, &r->state, e) < 0)
@@ -142,7 +145,17 @@ look_at_state(struct receive *r, struct err *e)
 	if ((r->state.generation == was || r->state.reason[0] == '\0') &&
 	    is_there(r, e))
 		return 0;
-	return receive_settle(r, e) < 0 ? -1 : find_tip(r, e);
+	if (receive_settle(r, e) < 0 || find_tip(r, e) < 0)
+		return -1;
+	if (position_compare(&r->tip, &told) < 0) {
+		chain_expected(&r->tip, next);
+		(void)snprintf(r->stall, sizeof(r->stall),
+		    "%s was damaged or lost after it was staged: it has to "
+		    "come again",
+		    journal_name(next[0].epoch_number, next[0].sequence, name));
+		r->stall_lasts = true;
+	}
+	return 0;
 }
 
 /* Begins the chain, once the folder has been looked through. */
@@ -199,17 +212,6 @@ take_all(struct receive *r, struct err *e)
 	return got < 0 ? -1 : n;
 }
 
-static void
-watch_gap(struct receive *r, int taken)
-{
-	if (taken > 0 || !r->later)
-		r->gap_since_ns = 0;
-	else if (r->gap_since_ns == 0)
-		r->gap_since_ns = clock_mono_ns();
-	if (taken > 0)
-		r->later = false;
-}
-
 static int
 scan_some(struct receive *r, struct err *e)
 {
@@ -223,7 +225,10 @@ scan_some(struct receive *r, struct err *e)
 	if (more != 0 || !position_is_nil(&r->tip) || !r->has_best)
 		return more;
 	more = take_all(r, e);
-	return more < 0 ? -1 : more > 0 || r->scan_wanted;
+	/* Seen from where it begins, other files are old or later. */
+	if (more > 0)
+		r->scan_wanted = true;
+	return more < 0 ? -1 : r->scan_wanted;
 }
 
 static int
@@ -233,10 +238,16 @@ receive_files(struct receive *r, struct err *e)
 
 	if (taken < 0)
 		return -1;
+	/* The chain moves: what seemed to be missing was only late. */
+	if (taken > 0) {
+		r->later = false;
+		r->gap_since_ns = 0;
+	}
 	more = scan_some(r, e);
 	if (more < 0)
 		return -1;
-	watch_gap(r, taken);
+	if (r->later && r->gap_since_ns == 0)
+		r->gap_since_ns = clock_mono_ns();
 	return taken > 0 || more > 0;
 }
 

@@ -11,13 +11,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "fileformat/sum.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 /* At most so much in one go, so that the expected file need not wait. */
 #define SCAN_ENTRIES 256
@@ -135,7 +135,7 @@ first_look(struct receive *r, const struct incoming_entry *entry)
 {
 	uint64_t key[3] = {
 	    entry->at.epoch_number, entry->at.sequence, entry->ino};
-	uint64_t hash = XXH3_64bits(key, sizeof(key)) | 1;
+	uint64_t hash = sum_bytes(key, sizeof(key), 0) | 1;
 	uint32_t i = (uint32_t)(hash >> 32) % RECEIVE_LOOKED;
 
 	if (r->looked == NULL) {

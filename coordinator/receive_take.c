@@ -52,6 +52,16 @@ refuse_next(struct receive *r, const char *name, const char *why, struct err *e)
 	return 0;
 }
 
+/* The reader puts the name in front; it is said already. */
+static const char *
+without_name(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(text, name, n) == 0 && text[n] == ':' ? text + n + 2
+							     : text;
+}
+
 /*
  * What reading a header or body has to say: bytes that are wrong put the file
  * aside (0), anything else is our own trouble (-1).
@@ -70,7 +80,7 @@ judge(struct receive *r, const char *name, const struct incoming_file *f,
 		    "%s is still being written", name);
 		return 0;
 	}
-	return refuse_next(r, name, trouble->text, e);
+	return refuse_next(r, name, without_name(trouble->text, name), e);
 }
 
 /* 1 when the header says that this is the file that comes next. */

@@ -82,7 +82,7 @@ fill(const struct receive *r, struct ack *a)
 	a->mirror_site = r->stage.home->site;
 	a->source_site = r->stage.mirror.source_site;
 	a->state = state_of(r);
-	a->consistent = s->consistent;
+	a->consistent = s->consistent && s->phase != MIRROR_SUSPECT;
 	a->stored = r->stored;
 	/* The redriver syncs before it says applied. */
 	a->applied = s->clean;

@@ -204,6 +204,12 @@ START_TEST(each_changed_bit_is_noticed)
 }
 END_TEST
 
+static uint64_t *
+words(void *p)
+{
+	return p;
+}
+
 /* Random bytes over everything that is read without a lock. */
 START_TEST(hostile_memory_does_no_harm)
 {
@@ -228,20 +234,22 @@ START_TEST(hostile_memory_does_no_harm)
 			if (value % 3 == 0)
 				value %= 70000;
 			if (kind == 0)
-				to = (uint64_t *)segment_slot(
-					 sealer, 0, at % SEGMENT_SLOTS) +
+				to = words(segment_slot(
+					 sealer, 0, at % SEGMENT_SLOTS)) +
 				     at / SEGMENT_SLOTS % 16;
 			else if (kind == 1)
-				to = (uint64_t *)segment_slot(
-					 sealer, 0, at % 30) +
+				to = words(segment_slot(sealer, 0, at % 30)) +
 				     at / 30 % 16;
 			else if (kind == 2)
-				to = (uint64_t *)&ctl->segment[at % 3] +
-				     at / 3 % 8;
+				to = words(&ctl->segment[at % 3]) + at / 3 % 8;
 			else
-				to = at % 2 != 0
-					 ? (uint64_t *)&ctl->word + at % 7
-					 : (uint64_t *)&ctl->settled + at % 5;
+				to = words(ctl) +
+				     (at % 2 != 0
+					     ? offsetof(struct control, word)
+					     : offsetof(
+						   struct control, settled)) /
+					 8 +
+				     at % 5;
 			*to = value;
 		}
 		sealer->entry_number = sealer->entry_time_ns = 0;
