@@ -187,6 +187,7 @@ check_existing(struct change *ch, struct plan *p, uint32_t i, const char *path,
 	return place_not_on(&home, "the home", &st, path, e);
 }
 
+/* What is there is checked; what is missing must be wanted. */
 static int
 choose_target(struct change *ch, struct plan *p, uint32_t i, struct err *e)
 {
@@ -203,12 +204,11 @@ choose_target(struct change *ch, struct plan *p, uint32_t i, struct err *e)
 	v->source_kind = from->kind;
 	v->size = from->size;
 	v->kind = VOLUME_FILE;
-	/* A dry run must not make the file. */
-	if (change_has(ch, "dry-run") && (p->flags & TARGET_CREATE) != 0 &&
-	    stat(path, &st) < 0)
+	if ((p->flags & TARGET_CREATE) != 0 && lstat(path, &st) < 0 &&
+	    errno == ENOENT)
 		return 0;
-	return target_check(
-	    path, v->size, v->source_kind, p->flags, &v->kind, e);
+	return target_check(v->path, v->size, v->source_kind,
+	    p->flags & ~(unsigned)TARGET_CREATE, &v->kind, e);
 }
 
 static int
@@ -225,6 +225,20 @@ choose_targets(struct change *ch, struct plan *p, struct err *e)
 		if (choose_target(ch, p, i, e) < 0)
 			return err_at(e, "mirror of volume '%s'",
 			    p->pairing.volumes[i].name);
+	return 0;
+}
+
+/* After everything else was found in order. */
+static int
+make_targets(const struct plan *p, struct err *e)
+{
+	for (uint32_t i = 0; i < p->mirror.volume_count; i++) {
+		struct mirror_volume_config *v = &p->mirror.volumes[i];
+
+		if (target_check(v->path, v->size, v->source_kind, p->flags,
+			&v->kind, e) < 0)
+			return err_at(e, "mirror of volume '%s'", v->name);
+	}
 	return 0;
 }
 
@@ -247,7 +261,9 @@ choose_incoming(struct change *ch, struct plan *p, struct err *e)
 		    "%s lies inside the home: whoever uploads must not come "
 		    "near it",
 		    dir);
-	if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
+	if (stat(dir, &st) < 0)
+		return err_sys(e, "the incoming folder %s", dir);
+	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_REFUSED, "%s is not a folder", dir);
 	(void)snprintf(
 	    p->mirror.incoming, sizeof(p->mirror.incoming), "%s", dir);
@@ -265,8 +281,7 @@ make_incoming(const struct mirror_config *m, struct err *e)
 	char name[UUID_TEXT];
 	struct stat st, made;
 
-	if (io_make_dir(AT_FDCWD, m->incoming, 0755, e) < 0 ||
-	    io_open_dir(AT_FDCWD, m->incoming, &dir, e) < 0)
+	if (io_open_dir(AT_FDCWD, m->incoming, &dir, e) < 0)
 		return -1;
 	if (fstat(dir, &st) < 0)
 		return err_sys(e, "stat %s", m->incoming);
@@ -338,7 +353,7 @@ request_mirror_add(struct change *ch, struct err *e)
 		return -1;
 	if (change_has(ch, "dry-run"))
 		return 0;
-	if (trust(ch, &p.pairing, e) < 0)
+	if (make_targets(&p, e) < 0 || trust(ch, &p.pairing, e) < 0)
 		return -1;
 	return make_incoming(&p.mirror, e);
 }

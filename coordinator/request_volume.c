@@ -81,14 +81,16 @@ look_at_path(
 	    strchr(path, '\n') != NULL)
 		return err_set(e, ERR_REFUSED,
 		    "the path is too long or has a line break in it");
+	if (stat(path, &st) < 0)
+		return err_sys(e, "%s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, ERR_REFUSED,
+		    "%s is neither a regular file nor a block device", path);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return err_sys(e, "%s must be readable and writable", path);
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, "stat %s", path);
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(e, ERR_REFUSED,
-		    "%s is neither a regular file nor a block device", path);
 	if (check_not_taken(ch, &st, path, e) < 0 ||
 	    check_home(ch, &st, path, e) < 0 ||
 	    place_not_in_use(fd, path, &st, e) < 0 ||
