@@ -58,6 +58,13 @@ tests_check_apply_SOURCES = tests/check_apply.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 
 # site, requests, manager
+UNIT_TESTS += \
+	tests/check_catalogue \
+	tests/check_home \
+	tests/check_request
+tests_check_catalogue_SOURCES = tests/check_catalogue.c tests/site_rig.h
+tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
+tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
