@@ -133,6 +133,31 @@ got(struct control_lock *l, int r)
 	return true;
 }
 
+/* One turn of waiting. */
+static int
+lock_for_a_turn(pthread_mutex_t *m)
+{
+#if defined(__SANITIZE_THREAD__)
+	/* It does not know pthread_mutex_clocklock, and of
+	 * pthread_mutex_timedlock not that an owner may have died. */
+	struct timespec t = {.tv_nsec = TURN_MS * 1000000};
+	int r = pthread_mutex_trylock(m);
+
+	if (r == EBUSY)
+		(void)nanosleep(&t, NULL);
+	return r == EBUSY ? ETIMEDOUT : r;
+#else
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
+		return EINVAL;
+	t.tv_nsec += TURN_MS * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &t);
+#endif
+}
+
 /*
  * Waits in short turns. A robust mutex can lose a wake-up: a waiter that is
  * woken and killed before it has taken the lock, while a third one has just
@@ -143,17 +168,10 @@ static bool
 lock_patiently(const struct capture *c, struct control_lock *l)
 {
 	unsigned turns = is_coordinator(c) ? PATIENCE_MS / TURN_MS : UINT_MAX;
-	struct timespec t;
 
 	while (turns-- > 0) {
-		int r;
+		int r = lock_for_a_turn(&l->mutex);
 
-		if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-			return false;
-		t.tv_nsec += TURN_MS * 1000000;
-		t.tv_sec += t.tv_nsec / 1000000000;
-		t.tv_nsec %= 1000000000;
-		r = pthread_mutex_clocklock(&l->mutex, CLOCK_MONOTONIC, &t);
 		if (r != ETIMEDOUT)
 			return got(l, r);
 	}

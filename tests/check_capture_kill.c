@@ -320,6 +320,31 @@ START_TEST(writers_overlap)
 }
 END_TEST
 
+START_TEST(writers_and_sealer_share_a_process)
+{
+	uint64_t until = clock_mono_ns() + UINT64_C(2000000000);
+	struct capture *c;
+	pthread_t t[4];
+	struct work w[4];
+	unsigned i;
+
+	rig_fill(data, sizeof(data), 17);
+	begin(1, 300 * KIB);
+	c = rig_attach(&rig, CAPTURE_WRITER);
+	for (i = 0; i < 4; i++) {
+		w[i] = (struct work){
+		    .c = c, .seed = i, .size = 300 * KIB, .until_ns = until};
+		ck_assert_int_eq(pthread_create(&t[i], NULL, work, &w[i]), 0);
+	}
+	while (clock_mono_ns() < until)
+		(void)rig_drain(&rig, sealer);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(t[i], NULL), 0);
+	capture_detach(c);
+	end();
+}
+END_TEST
+
 START_TEST(writers_are_killed_at_any_moment)
 {
 	uint64_t rnd = 99, until = clock_mono_ns() + UINT64_C(5000000000);
@@ -398,6 +423,7 @@ suite(void)
 	tcase_add_loop_test(t, a_writer_dies_and_another_settles, 0, DEEDS);
 	tcase_add_loop_test(t, a_settler_dies, 0, 6);
 	tcase_add_test(t, writers_overlap);
+	tcase_add_test(t, writers_and_sealer_share_a_process);
 	tcase_add_test(t, writers_are_killed_at_any_moment);
 	tcase_add_test(t, a_copyin_under_live_writes_is_exact);
 	suite_add_tcase(s, t);
