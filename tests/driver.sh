@@ -27,6 +27,7 @@ fail() {
 [ -x "$TOOL" ] || fail "$TOOL is not built"
 [ -e "$LIBRARY" ] || skip "the driver is not built with sanitizers"
 T=$(mktemp -d "${AIM_TEST_DIR:-/var/tmp}/aim-driver.XXXXXX") || exit 1
+chmod 755 "$T"
 trap 'rm -rf "$T"' EXIT
 trap 'exit 130' INT TERM HUP
 
@@ -54,5 +55,6 @@ captured() {
 replay() {
 	local said
 	said=$("$TOOL" replay "$AIM" "$GROUP" "${MIRRORS[@]}") || return 1
+	# shellcheck disable=SC2034 # for those who source this
 	TRANSACTIONS=${said#transactions: }
 }

@@ -8,12 +8,22 @@
 #include <asm/termbits.h>
 #include <fcntl.h>
 #include <linux/blkzoned.h>
+#include <linux/fd.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/fscrypt.h>
 #include <linux/hdreg.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/mtio.h>
+
+/* As in xfs_fs.h, which not every system has. */
+#define XFS_DIOINFO _IOR('X', 30, uint32_t[3])
+#define XFS_GEOMETRY_V1 _IOR('X', 100, uint8_t[112])
+#define XFS_GEOMETRY_V4 _IOR('X', 124, uint8_t[112])
+#define XFS_GEOMETRY _IOR('X', 126, uint8_t[256])
+#define XFS_GETBMAP _IOWR('X', 38, uint8_t[32])
+#define XFS_GETBMAPX _IOWR('X', 56, uint8_t[48])
 
 /* Requests that change no content, whatever they are sent to. */
 static bool
@@ -44,6 +54,16 @@ is_harmless(unsigned long request)
 	case BLKGETZONESZ:
 	case BLKGETNRZONES:
 	case BLKREPORTZONE:
+	case FDGETPRM:
+	case MTIOCTOP: /* tapes only */
+	case MTIOCGET:
+	case MTIOCPOS:
+	case XFS_DIOINFO:
+	case XFS_GEOMETRY_V1:
+	case XFS_GEOMETRY_V4:
+	case XFS_GEOMETRY:
+	case XFS_GETBMAP:
+	case XFS_GETBMAPX:
 	case HDIO_GETGEO:
 	case HDIO_GET_IDENTITY:
 	case FIBMAP:

@@ -76,7 +76,7 @@ extern char px_library[4096]; /* this library's path */
 extern char px_loader[4096];  /* the program's own dynamic linker */
 
 /* libc's own functions, for what a system call alone cannot do. */
-struct px_real {
+struct px_calls {
 	int (*sigaction)(int, const struct sigaction *, struct sigaction *);
 	int (*posix_spawn)(pid_t *, const char *,
 	    const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
@@ -98,7 +98,9 @@ struct px_real {
 	int (*lio_listio)(int, void *const *, int, void *);
 	long (*syscall)(long, ...);
 };
-extern struct px_real px_real;
+/* Looked up at the first use: other constructors come before ours. */
+const struct px_calls *px_libc(void);
+#define px_real (*px_libc())
 
 /* ---- signals.c, guard.c ---- */
 

@@ -27,7 +27,6 @@ enum { NOT_STARTED = 0, STARTING, READY };
 enum { GROUPS_MAX = 1024 };
 
 __thread struct px_thread px_self;
-struct px_real px_real;
 char px_home[4096];
 char px_library[4096];
 char px_loader[4096];
@@ -37,11 +36,15 @@ static struct capture **groups;
 static uint32_t group_count;
 static _Atomic uint32_t *same_process; /* 0: we are a new one */
 
-static void
-find_real(void)
+const struct px_calls *
+px_libc(void)
 {
-#define REAL(field, name)                                                      \
-	*(void **)(void *)&px_real.field = dlsym(RTLD_NEXT, name)
+	static struct px_calls real;
+	static _Atomic bool known;
+
+	if (likely(atomic_load_explicit(&known, memory_order_acquire)))
+		return &real;
+#define REAL(field, name) *(void **)(void *)&real.field = dlsym(RTLD_NEXT, name)
 	REAL(sigaction, "sigaction");
 	REAL(posix_spawn, "posix_spawn");
 	REAL(posix_spawnp, "posix_spawnp");
@@ -58,6 +61,11 @@ find_real(void)
 	REAL(lio_listio, "lio_listio64");
 	REAL(syscall, "syscall");
 #undef REAL
+	if (real.sigaction == NULL || real.posix_spawn == NULL ||
+	    real.fopen == NULL || real.syscall == NULL)
+		px_die(125, "this C library is not one that can be captured");
+	atomic_store_explicit(&known, true, memory_order_release);
+	return &real;
 }
 
 /* This program's dynamic linker: only what uses it too can be captured. */
@@ -167,9 +175,7 @@ start(void)
 	const char *home = getenv("AIM_HOME");
 	Dl_info info;
 
-	find_real();
-	if (px_real.sigaction == NULL || px_real.posix_spawn == NULL)
-		px_die(125, "this C library is not one that can be captured");
+	(void)px_libc();
 	if (getauxval(AT_SECURE) != 0)
 		px_die(125, "refused: %s changes its user or rights",
 		    px_program());
