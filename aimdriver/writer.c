@@ -35,7 +35,7 @@ struct writer {
 	struct digest canonical, raw;
 	uint8_t *iocbs; /* stored form */
 	uint8_t *chunk; /* raw bytes of the chunk being filled */
-	size_t chunk_fill;
+	size_t chunk_len, chunk_fill;
 	uint8_t *hold; /* stored chunks not yet written */
 	size_t hold_fill;
 	uint64_t written; /* stored bytes of Data written from the hold */
@@ -81,13 +81,16 @@ copy_tables(struct writer *w, const struct writer_spec *spec, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "a journal file has 1..%d volumes and at most %d targets",
 		    JOURNAL_VOLUME_LIMIT, JOURNAL_TARGET_LIMIT);
-	if (spec->iocb_count > JOURNAL_IOCB_LIMIT)
+	if (spec->iocb_count > JOURNAL_IOCB_LIMIT ||
+	    spec->chunk_len > JOURNAL_CHUNK_LIMIT)
 		return err_set(e, ERR_REFUSED,
-		    "a journal file has at most %d IOCBs", JOURNAL_IOCB_LIMIT);
+		    "a journal file has at most %d IOCBs and chunks of %d "
+		    "bytes",
+		    JOURNAL_IOCB_LIMIT, JOURNAL_CHUNK_LIMIT);
 	w->volumes = calloc(volumes, sizeof(*w->volumes));
 	w->targets = calloc(targets + 1, sizeof(*w->targets));
 	w->iocbs = malloc((size_t)spec->iocb_count * IOCB_LEN + 1);
-	w->chunk = malloc(CHUNK_RAW);
+	w->chunk = malloc(w->chunk_len);
 	w->hold = malloc(HOLD_LEN);
 	if (w->volumes == NULL || w->targets == NULL || w->iocbs == NULL ||
 	    w->chunk == NULL || w->hold == NULL)
@@ -113,7 +116,7 @@ fill_header(struct writer *w, const struct writer_spec *spec, struct err *e)
 	h->iocb_count = spec->iocb_count;
 	h->iocb_len = IOCB_LEN;
 	h->data_off = h->iocb_off + (uint64_t)h->iocb_count * IOCB_LEN;
-	h->chunk_len = CHUNK_RAW;
+	h->chunk_len = (uint32_t)w->chunk_len;
 	if (h->sealed_time_ns == 0)
 		h->sealed_time_ns = clock_wall_ns();
 	if (io_is_zero(h->salt, SALT_LEN) &&
@@ -134,6 +137,7 @@ writer_open(
 	w->key = spec->key;
 	w->want = spec->codec;
 	w->level = spec->level;
+	w->chunk_len = spec->chunk_len == 0 ? CHUNK_RAW : spec->chunk_len;
 	w->seed = iocb_seed(&spec->header.stream, spec->header.sequence);
 	if (copy_tables(w, spec, e) < 0 || fill_header(w, spec, e) < 0 ||
 	    digest_begin(&w->canonical, e) < 0 ||
@@ -191,7 +195,7 @@ static int
 add_data(struct writer *w, const uint8_t *data, uint64_t len, struct err *e)
 {
 	while (len > 0) {
-		size_t part = CHUNK_RAW - w->chunk_fill;
+		size_t part = w->chunk_len - w->chunk_fill;
 
 		if (part > len)
 			part = (size_t)len;
@@ -199,7 +203,7 @@ add_data(struct writer *w, const uint8_t *data, uint64_t len, struct err *e)
 		w->chunk_fill += part;
 		data += part;
 		len -= part;
-		if (w->chunk_fill == CHUNK_RAW && flush_chunk(w, e) < 0)
+		if (w->chunk_fill == w->chunk_len && flush_chunk(w, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -271,8 +275,8 @@ digest_stored(struct writer *w, size_t iocbs_len, struct err *e)
 	while (done < w->written) {
 		uint64_t part = w->written - done;
 
-		if (part > CHUNK_RAW)
-			part = CHUNK_RAW;
+		if (part > w->chunk_len)
+			part = w->chunk_len;
 		if (io_read_at(w->fd, w->chunk, (size_t)part,
 			w->header.data_off + done, e) < 0 ||
 		    digest_add(&d, w->chunk, (size_t)part, e) < 0)

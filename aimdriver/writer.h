@@ -24,6 +24,7 @@ struct writer_spec {
 	uint32_t iocb_count;		      /* exactly so many are added */
 	enum codec codec;		      /* CODEC_NONE or CODEC_ZLIB */
 	int level;
+	uint32_t chunk_len; /* raw bytes of a chunk; 0: 256 KiB */
 	const struct sign_secret *key;
 };
 

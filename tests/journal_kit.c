@@ -83,12 +83,12 @@ kit_add(
 	return b;
 }
 
-static void
-add_note(struct kit *k, enum aim_op op)
+void
+kit_add_note(struct kit *k, enum aim_op op)
 {
-	static uint8_t copyin[COPYIN_NOTE_LEN], control[CONTROL_NOTE_LEN];
-	struct copyin_note begin = {
-	    .id = {{0xc1}}, .kind = COPYIN_BASE, .begin = 0};
+	static uint8_t begin[COPYIN_NOTE_LEN], end[COPYIN_NOTE_LEN];
+	static uint8_t control[CONTROL_NOTE_LEN];
+	struct copyin_note copyin = {.id = {{0xc1}}, .kind = COPYIN_BASE};
 	struct control_note note = {.target = {{0xc2}},
 	    .initiator = {{0xc3}},
 	    .message = {{0xc4}},
@@ -96,11 +96,15 @@ add_note(struct kit *k, enum aim_op op)
 	    .name = "a-marker"};
 	bool is_copyin = op == OP_COPYIN_BEGIN || op == OP_COPYIN_END;
 
-	copyin_note_encode(&begin, copyin);
+	copyin_note_encode(&copyin, begin);
+	copyin.begin = 1;
+	copyin_note_encode(&copyin, end);
 	control_note_encode(&note, control);
 	(void)kit_add(
 	    k, op, 0, 0, is_copyin ? COPYIN_NOTE_LEN : CONTROL_NOTE_LEN);
-	k->data[k->spec.iocb_count - 1] = is_copyin ? copyin : control;
+	k->data[k->spec.iocb_count - 1] = op == OP_COPYIN_BEGIN ? begin
+					  : op == OP_COPYIN_END ? end
+								: control;
 }
 
 void
@@ -109,7 +113,7 @@ kit_add_all(struct kit *k)
 	uint32_t op;
 
 	if (k->spec.header.kind == JOURNAL_COPYIN_OPEN)
-		add_note(k, OP_COPYIN_BEGIN);
+		kit_add_note(k, OP_COPYIN_BEGIN);
 	(void)kit_add(k, OP_WRITE, 0, 4096, 512);
 	kit_add(k, OP_WRITE, 1, 1, 3)->flags = IOCB_FUA;
 	(void)kit_add(k, OP_ZERO, 0, 8192, 4096);
@@ -122,10 +126,10 @@ kit_add_all(struct kit *k)
 	(void)kit_add(k, OP_HEARTBEAT, 0, 0, 0);
 	for (op = OP_MARKER; op <= OP_PROMOTE; op++)
 		if (op_has_note(op))
-			add_note(k, op);
+			kit_add_note(k, op);
 	(void)kit_add(k, OP_COPYIN_ZERO, 0, 65536, 65536);
 	(void)kit_add(k, OP_COPYIN, 1, 0, 700);
-	add_note(k, OP_COPYIN_END);
+	kit_add_note(k, OP_COPYIN_END);
 }
 
 int

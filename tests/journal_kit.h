@@ -25,6 +25,8 @@ void kit_init(struct kit *k);
 /* Appends one transaction; numbers and times go on by themselves. */
 struct iocb *kit_add(
     struct kit *k, enum aim_op op, uint32_t volume, uint64_t off, uint64_t len);
+/* The same for what carries a note. */
+void kit_add_note(struct kit *k, enum aim_op op);
 /* One of each operation that fits a plain file, COPYIN and END last. */
 void kit_add_all(struct kit *k);
 /* An anonymous file with `bytes` in it. */
@@ -35,8 +37,8 @@ int kit_write(
 /* Opens and verifies bytes as a journal file. */
 int kit_verify(const void *bytes, size_t len, const struct sign_public *key,
     struct err *e);
-/* Makes header digest, checksum and signature right again after a change of
- * the bytes behind the header; `resign` with k's key. */
+/* Makes the stored digest, the signature (with k's key) and the checksum right
+ * again after a change. */
 void kit_mend(struct kit *k, uint8_t *bytes, size_t len);
 
 #endif

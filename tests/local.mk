@@ -15,11 +15,17 @@ UNIT_TESTS += \
 UNIT_TESTS += \
 	tests/check_ack \
 	tests/check_codec \
+	tests/check_golden \
 	tests/check_header \
 	tests/check_iocb \
 	tests/check_journal \
 	tests/check_pairing \
 	tests/check_sign
+GOLDEN_SOURCES = tests/data/golden.c tests/data/golden.h \
+	tests/journal_kit.c tests/journal_kit.h
+tests_check_golden_SOURCES = tests/check_golden.c $(GOLDEN_SOURCES)
+tests_check_golden_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DGOLDEN_DIR='"$(abs_top_srcdir)/tests/data"'
 tests_check_journal_SOURCES = tests/check_journal.c \
 	tests/journal_kit.c tests/journal_kit.h
 
@@ -66,7 +72,19 @@ tests_check_catalogue_SOURCES = tests/check_catalogue.c tests/site_rig.h
 tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
 tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h
 
-check_PROGRAMS += $(UNIT_TESTS)
+EXTRA_DIST += \
+	tests/data/1-copyin-open.aim \
+	tests/data/2-plain.aim \
+	tests/data/2-plain-zlib.aim \
+	tests/data/3-empty.aim \
+	tests/data/4-epoch-break.aim \
+	tests/data/mirror.ack \
+	tests/data/mirror.pairing \
+	tests/data/mirror.pub \
+	tests/data/source.pairing \
+	tests/data/source.pub
+check_PROGRAMS += $(UNIT_TESTS) tests/data/make_golden
+tests_data_make_golden_SOURCES = tests/data/make_golden.c $(GOLDEN_SOURCES)
 TESTS += $(UNIT_TESTS)
 endif
 

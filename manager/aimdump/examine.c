@@ -143,6 +143,10 @@ check_chain(struct examine *x, const struct journal_header *h,
 		f->chain = "begins";
 		return 0;
 	}
+	if (memcmp(h->content_digest, a->content_digest, DIGEST_LEN) == 0) {
+		f->chain = "repeats";
+		return 0;
+	}
 	f->chain = "broken";
 	if (check_epoch(a, h, e) < 0)
 		return -1;

@@ -18,7 +18,8 @@ struct finding {
 	const char *error;	     /* why it is not valid */
 	const char *signature;	     /* "valid", "invalid", "not checked" */
 	const char *digests;	     /* "valid", "invalid", "not checked" */
-	const char *chain; /* "begins", "continues", "broken", "not checked" */
+	const char *chain; /* "begins", "continues", "repeats", "broken",
+			    * "not checked" */
 };
 
 struct show {

@@ -196,9 +196,10 @@ entry(struct show *s, const struct iocb *b, const uint8_t *data)
 	/* Of "2026-11-21T08:42:38.123456Z" the time of day. */
 	(void)clock_text(b->time_ns, time);
 	(void)printf("  %10" PRIu64 " %-12.12s %-12s %4" PRIu32 " %18" PRIu64
-		     " %10" PRIu64 " %s\n",
+		     " %10" PRIu64 "%s%s\n",
 	    b->number, strlen(time) > 11 ? time + 11 : time, op_name(b->op),
-	    b->volume, b->off, b->len, show_flags(b->flags, flags));
+	    b->volume, b->off, b->len, b->flags == 0 ? "" : " ",
+	    show_flags(b->flags, flags));
 	if (op_has_note(b->op))
 		note(b, data);
 	if (s->data && data != NULL)
