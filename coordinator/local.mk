@@ -1,5 +1,7 @@
 # coordinator: the one daemon of a site, and all that the manager asks of it.
 noinst_LIBRARIES += libcoordinator.a
+bin_PROGRAMS += coordinator/aim-coordinator
+coordinator_aim_coordinator_SOURCES = coordinator/main.c
 libcoordinator_a_SOURCES =
 
 # the site: home, catalogue, requests, supervisor
