@@ -211,7 +211,13 @@ queue_recoveries(struct source *s, bool *any, struct err *e)
 static int
 capture_anew(struct source *s, bool any, struct err *e)
 {
-	if (capture_recover(s->capture, s->tip.at.last + 1, e) < 0)
+	struct capture_status st;
+
+	capture_status(s->capture, &st);
+	/* Unless this was done already, before a crash. */
+	if ((st.needs_recovery || st.suspect ||
+		st.reserved != s->tip.at.last) &&
+	    capture_recover(s->capture, s->tip.at.last + 1, e) < 0)
 		return -1;
 	if (any && capture_set_mode(s->capture, CAPTURE_ON, e) < 0)
 		return -1;

@@ -110,7 +110,6 @@ set_options(struct worker *w, CURL *c, struct err *e)
 	if (make_known_hosts(w, known_hosts, sizeof(known_hosts), e) < 0)
 		return -1;
 	SET(CURLOPT_PROTOCOLS_STR, "sftp");
-	SET(CURLOPT_REDIR_PROTOCOLS_STR, "");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);

@@ -254,44 +254,70 @@ give_up(struct sftp_transport *t, struct connection *c)
 	stop(c);
 }
 
-/* Waits for one busy worker, answers or time is over; its answer is in
- * t->answer. False when none is busy. */
-static bool
-wait_one(struct sftp_transport *t, bool block)
+/* The busy worker whose time is over first; NULL: none is busy. */
+static struct connection *
+most_urgent(struct sftp_transport *t)
 {
-	struct connection *of[WORKERS], *late = NULL;
+	struct connection *c, *first = NULL;
+
+	for (c = t->connections; c < t->connections + WORKERS; c++)
+		if (c->busy && (first == NULL || c->until_ns < first->until_ns))
+			first = c;
+	return first;
+}
+
+/* A busy worker that has answered or ended, waiting for it; NULL: none. */
+static struct connection *
+find_ready(struct sftp_transport *t, int wait_ms)
+{
+	struct connection *of[WORKERS], *c;
 	struct pollfd p[WORKERS];
-	uint64_t now = clock_mono_ns();
-	int i, n = 0, ready, wait_ms;
+	int i, n = 0;
 
-	for (i = 0; i < WORKERS; i++) {
-		struct connection *c = &t->connections[i];
-
+	for (c = t->connections; c < t->connections + WORKERS; c++) {
 		if (!c->busy)
 			continue;
-		if (late == NULL || c->until_ns < late->until_ns)
-			late = c;
 		of[n] = c;
 		p[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
 	}
-	if (late == NULL)
-		return false;
-	wait_ms = late->until_ns <= now
-		      ? 0
-		      : (int)((late->until_ns - now) / NS_PER_MS) + 1;
-	ready = poll(p, (nfds_t)n, block ? wait_ms : 0);
-	for (i = 0; ready > 0 && i < n; i++) {
-		if (p[i].revents == 0)
-			continue;
-		take_answer(t, of[i]);
-		return true;
+	if (poll(p, (nfds_t)n, wait_ms) <= 0)
+		return NULL;
+	for (i = 0; i < n; i++)
+		if (p[i].revents != 0)
+			return of[i];
+	return NULL;
+}
+
+/*
+ * Takes the answer of one busy worker into t->answer; one whose time is over
+ * is stopped, and that is its answer. False when none is busy or, without
+ * `block`, when none has answered yet.
+ */
+static bool
+wait_one(struct sftp_transport *t, bool block)
+{
+	struct connection *urgent, *ready;
+	uint64_t now;
+	int wait_ms;
+
+	while ((urgent = most_urgent(t)) != NULL) {
+		now = clock_mono_ns();
+		wait_ms = urgent->until_ns <= now
+			      ? 0
+			      : (int)((urgent->until_ns - now) / NS_PER_MS) + 1;
+		ready = find_ready(t, block ? wait_ms : 0);
+		if (ready != NULL) {
+			take_answer(t, ready);
+			return true;
+		}
+		if (urgent->until_ns <= clock_mono_ns()) {
+			give_up(t, urgent);
+			return true;
+		}
+		if (!block)
+			return false;
 	}
-	if (late->until_ns > clock_mono_ns())
-		return block && (ready == 0 || errno == EINTR)
-			   ? wait_one(t, block)
-			   : false;
-	give_up(t, late);
-	return true;
+	return false;
 }
 
 /* Puts away what has come in meanwhile. */

@@ -102,3 +102,7 @@ tests_preload_calls_LDADD = -lpthread
 # makes wrong journal files for tests/sys/badfiles.sh
 noinst_PROGRAMS += tests/sys/forge
 tests_sys_forge_SOURCES = tests/sys/forge.c
+
+# a transport by hand
+noinst_PROGRAMS += tests/transport_tool
+tests_transport_tool_SOURCES = tests/transport_tool.c
