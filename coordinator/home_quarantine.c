@@ -30,7 +30,7 @@ safe_name(const char *name, char *out, size_t room, struct err *e)
 	uint32_t salt;
 	size_t n = 0;
 
-	for (; name[n] != 0 && n < sizeof(clean) - 1; n++)
+	for (; n < sizeof(clean) - 1 && name[n] != 0; n++)
 		clean[n] = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop"
 				  "qrstuvwxyz0123456789._-",
 			       name[n]) != NULL

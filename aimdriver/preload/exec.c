@@ -73,7 +73,7 @@ exec_or_shell(const char *path, char *const *argv, char *const *env)
 
 	if (r != -ENOEXEC)
 		return r;
-	while (argv[n] != NULL && n < 65536)
+	while (n < 65536 && argv[n] != NULL)
 		n++;
 	shell = alloca((n + 3) * sizeof(char *));
 	memset(shell, 0, (n + 3) * sizeof(char *));
