@@ -4,7 +4,8 @@
 The same journal files of 1 MiB each, from their sealed folder into an empty
 one. Each side is timed as a process, with connecting and leaving. Ours also
 renames each file into place (they appear whole or not at all), as rsync does
-and scp does not. Nobody syncs; nobody acknowledges.
+and scp does not, and fetches acknowledgements, which a stand-in for the
+mirror's site publishes. Nobody syncs.
 """
 
 import os

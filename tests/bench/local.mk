@@ -1,7 +1,13 @@
 # bench: programs that tests/bench/bench.py runs; docs/benchmarks.md.
-noinst_PROGRAMS += tests/bench/bench_writer
+noinst_PROGRAMS += tests/bench/bench_writer tests/bench/bench_queue \
+	tests/bench/bench_redrive tests/bench/bench_ship
 tests_bench_bench_writer_SOURCES = tests/bench/bench_writer.c
 tests_bench_bench_writer_LDADD = -lpthread
+tests_bench_bench_queue_SOURCES = tests/bench/bench_queue.c
+tests_bench_bench_redrive_SOURCES = tests/bench/bench_redrive.c \
+	tests/bench/bench_chain.c tests/bench/bench_chain.h
+tests_bench_bench_ship_SOURCES = tests/bench/bench_ship.c \
+	tests/bench/bench_chain.c tests/bench/bench_chain.h
 EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
 	tests/bench/bench_capture.py tests/bench/bench_memory.py \
 	tests/bench/bench_redrive.py tests/bench/bench_ship.py \
