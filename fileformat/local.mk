@@ -13,3 +13,4 @@ libfileformat_a_SOURCES = \
 	fileformat/sign.c fileformat/sign.h \
 	fileformat/sum.c fileformat/sum.h \
 	fileformat/verdict.c fileformat/verdict.h
+dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5

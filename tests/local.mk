@@ -73,6 +73,7 @@ tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
 tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h
 
 EXTRA_DIST += \
+	tests/read_journal.py \
 	tests/data/1-copyin-open.aim \
 	tests/data/2-plain.aim \
 	tests/data/2-plain-zlib.aim \
