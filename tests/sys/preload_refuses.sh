@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What cannot be captured is not started, and programs say why.
+
+# shellcheck source=tests/driver.sh
+. "$(dirname "$0")/../driver.sh"
+bad=0
+
+# expect STATUS TEXT COMMAND...: status and a line "aim: ...TEXT..." (or none).
+expect() {
+	local want=$1 text=$2 rc=0
+	shift 2
+	"$@" >"$T/out" 2>"$T/err" </dev/null || rc=$?
+	if [ "$rc" -ne "$want" ]; then
+		echo "FAIL: status $rc, not $want: $*"
+		bad=$((bad + 1))
+	elif [ -n "$text" ] && ! grep -q "^aim: .*$text" "$T/err"; then
+		echo "FAIL: it does not say \"$text\": $*"
+		bad=$((bad + 1))
+	elif [ -z "$text" ] && grep -q '^aim: ' "$T/err"; then
+		echo "FAIL: it says something: $*"
+		bad=$((bad + 1))
+	else
+		return 0
+	fi
+	cat "$T/err"
+}
+
+truncate -s 1M "$T/v"
+group "$T/v"
+
+# ---- starting ----
+expect 0 '' captured true
+expect 125 'AIM_HOME' env LD_PRELOAD="$LIBRARY" true
+expect 125 'AIM_HOME' env LD_PRELOAD="$LIBRARY" AIM_HOME=relative true
+expect 125 'No such file' env LD_PRELOAD="$LIBRARY" AIM_HOME="$T" true
+mkdir -p "$T/empty/active"
+expect 125 'no group' env LD_PRELOAD="$LIBRARY" AIM_HOME="$T/empty" true
+mv "$AIM/active/$GROUP/control" "$T/control"
+expect 125 'could not start' captured true
+mv "$T/control" "$AIM/active/$GROUP/control"
+expect 0 '' captured true
+mv "$T/v" "$T/v.away"
+expect 125 'could not start' captured true
+mv "$T/v.away" "$T/v"
+expect 125 'changed outside AIM' captured true
+group "$T/v"
+expect 0 '' captured true
+
+# ---- companions ----
+cat >"$T/empty.c" <<'END'
+int nothing;
+END
+cc -shared -fPIC -o "$T/libeatmydata.so" "$T/empty.c" || fail "no compiler"
+expect 125 'fsync' env AIM_HOME="$AIM" \
+	LD_PRELOAD="$LIBRARY:$T/libeatmydata.so" true
+expect 125 'fsync' env AIM_HOME="$AIM" \
+	LD_PRELOAD="$T/libeatmydata.so:$LIBRARY" true
+
+# ---- starting others ----
+cat >"$T/hello.c" <<'END'
+#include <unistd.h>
+int main(void) { return write(1, "hello\n", 6) == 6 ? 0 : 1; }
+END
+cc -o "$T/dynamic" "$T/hello.c" || fail "no compiler"
+expect 0 '' captured bash -c "$T/dynamic"
+if cc -static -o "$T/static" "$T/hello.c" 2>/dev/null; then
+	expect 126 'statically linked' captured bash -c "$T/static"
+	expect 126 'statically linked' captured dash -c "$T/static"
+	expect 126 'statically linked' captured env "$T/static"
+	expect 1 'statically linked' captured python3 -c "
+import subprocess, sys
+try: subprocess.run(['$T/static'])
+except PermissionError: sys.exit(1)"
+	printf '#!%s\n' "$T/static" >"$T/script"
+	chmod 755 "$T/script"
+	expect 126 'statically linked' captured bash -c "$T/script"
+fi
+if cc -static-pie -o "$T/pie" "$T/hello.c" 2>/dev/null; then
+	expect 126 'statically linked' captured bash -c "$T/pie"
+fi
+cp "$T/dynamic" "$T/foreign"
+loader=$(strings -n 8 "$T/dynamic" | grep -m1 '^/.*ld-linux')
+if [ -n "$loader" ]; then
+	other=$(printf '%s' "$loader" | sed 's/ld-linux/ld-linuy/')
+	sed -i "s|$loader|$other|" "$T/foreign"
+	expect 126 'another C library' captured bash -c "$T/foreign"
+fi
+cp "$T/dynamic" "$T/other"
+printf '\xf3\x00' | dd of="$T/other" bs=1 seek=18 conv=notrunc status=none
+expect 126 'architecture' captured bash -c "$T/other"
+cp "$T/dynamic" "$T/setuid"
+if [ "$(id -u)" -eq 0 ]; then
+	chown 65534 "$T/setuid"
+	chmod 4755 "$T/setuid"
+	expect 126 'setuid' captured bash -c "$T/setuid"
+	chown 0:65534 "$T/setuid"
+	chmod 2755 "$T/setuid"
+	expect 126 'setgid' captured bash -c "$T/setuid"
+fi
+expect 0 '' captured bash -c "$loader $T/dynamic"
+expect 127 '' captured bash -c "$T/absent"
+
+# ---- and all that has harmed nothing ----
+expect 0 '' captured dd if=/dev/zero of="$T/v" bs=64k count=2 status=none \
+	conv=notrunc
+replay || fail "replay"
+cmp "$T/v" "$T/v.mirror" || fail "the mirror differs"
+[ $bad -eq 0 ] || fail "$bad findings"
+echo "ok: what cannot be captured is refused"
