@@ -26,6 +26,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/volume.c
 
 # the preload driver: a shared object of its own, see preload/
+dist_man_MANS += aimdriver/preload/aim-preload.7
 # Sanitizers would need their run-time in every captured program: not built.
 if !SANITIZED
 preloaddir = $(pkglibdir)

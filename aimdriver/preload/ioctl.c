@@ -7,7 +7,9 @@
 
 #include <asm/termbits.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/blkzoned.h>
+#include <linux/cdrom.h>
 #include <linux/fd.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -54,6 +56,12 @@ is_harmless(unsigned long request)
 	case BLKGETZONESZ:
 	case BLKGETNRZONES:
 	case BLKREPORTZONE:
+	case BLKPG: /* the kernel's view of the partitions */
+	case CDROM_GET_CAPABILITY:
+	case CDROM_LAST_WRITTEN:
+	case CDROM_DRIVE_STATUS:
+	case CDROM_DISC_STATUS:
+	case FDGETFDCSTAT:
 	case FDGETPRM:
 	case MTIOCTOP: /* tapes only */
 	case MTIOCGET:
