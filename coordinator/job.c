@@ -115,7 +115,7 @@ job_parse(char *text, size_t len, struct job *out)
 	struct job j = {0};
 	size_t body;
 
-	if (strlen(text) != len || len < 21)
+	if (strlen(text) != len || len < 21 || text[len - 1] != '\n')
 		return false;
 	body = len - 21; /* "sum " and 16 digits and newline */
 	(void)snprintf(

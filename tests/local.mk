@@ -47,7 +47,12 @@ tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 # coordinator: source
 SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 	tests/capture_rig.c tests/capture_rig.h
-UNIT_TESTS += tests/check_source
+UNIT_TESTS += \
+	tests/check_ack_store \
+	tests/check_job \
+	tests/check_source \
+	tests/check_transport
+tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
 tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 
 # coordinator: mirror
