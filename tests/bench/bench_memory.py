@@ -80,8 +80,12 @@ def run(options, make_lab):
 
 
 def revive(replica, sshd, many):
+    """The clock starts when the shipper has noticed (it backs off)."""
     sshd.start()
     replica.target.start()
+    end = time.monotonic() + 120
+    while time.monotonic() < end and replica.destination()["stored"] == 0:
+        time.sleep(0.05)
     seconds = replica.wait(1800)
     replica.compare()
     yield Value("memory", "after the destination came to life", "files/s",
