@@ -186,14 +186,14 @@ volume_look_path(
 	const struct control_volume *v = &c->ctl->volume[i];
 	char path[sizeof(v->path)];
 	AUTO_CLOSE int own = -1;
-	int fd = c->volume_fd[i];
 
 	copy_path(v, path);
-	if (fd < 0)
-		fd = own = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return err_sys(e, "open %s", path);
-	if (volume_look(fd, out, e) < 0)
+	if (c->volume_fd[i] < 0) {
+		own = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (own < 0)
+			return err_sys(e, "open %s", path);
+	}
+	if (volume_look(own >= 0 ? own : c->volume_fd[i], out, e) < 0)
 		return err_at(e, "%s", path);
 	if (out->kind != v->kind)
 		return err_set(e, ERR_REFUSED, "%s is no longer a %s", path,
