@@ -240,8 +240,9 @@ note_times(struct capture *c)
 	if ((atomic_load(&c->ctl->marks) & MARK_TIMES) != 0 ||
 	    io_lock(c->attached_fd, true, &e) < 0)
 		return;
+	/* Once: a program that ends waits for nobody. */
 	hold_everything(&h);
-	if (hold_take_settled(c, &h, &e) < 0)
+	if (!hold_try(c, &h))
 		return;
 	if (volumes_note(c, false, &e) == 0)
 		atomic_fetch_or(&c->ctl->marks, MARK_TIMES);
@@ -385,13 +386,23 @@ capture_accept_volumes(
 {
 	AUTO(release) struct capture *c = NULL;
 	struct hold h;
+	unsigned tries = 0;
 	int r;
 
 	if (attach_alone(home, group, &c, e) < 0)
 		return err_at(e, "accept the volumes");
 	hold_everything(&h);
-	if (hold_take_settled(c, &h, e) < 0)
-		return -1;
+	while (!hold_try(c, &h)) {
+		if (tries++ >= 1000)
+			return err_set(e, ERR_RETRY,
+			    "the group's locks are held; try again");
+		back_off(tries);
+	}
+	/* Nobody can tell what the disk held after them. */
+	settle_as_gaps(c);
+	/* What changed is in no stream: it must be copied in. */
+	if (volumes_changed(c) && is_capturing(c))
+		atomic_store(&c->ctl->suspect, 1);
 	r = volumes_note_resizes(c, e);
 	if (r == 0)
 		r = volumes_note(c, true, e);

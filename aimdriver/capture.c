@@ -209,7 +209,7 @@ static int64_t
 wait_for_room(struct job *j)
 {
 	struct control *ctl = j->c->ctl;
-	uint32_t seen = atomic_load(&ctl->room);
+	uint32_t n, seen = atomic_load(&ctl->room);
 
 	if (atomic_load(&ctl->policy) == CAPTURE_FAIL)
 		return -ENOSPC;
@@ -218,16 +218,11 @@ wait_for_room(struct job *j)
 	atomic_fetch_add(&ctl->waiting, 1);
 	ring(j->c);
 	(void)futex_wait_ms(&ctl->room, seen, 100);
-	atomic_fetch_sub(&ctl->waiting, 1);
+	/* Set to 0 when there is room, so that the killed do not count on. */
+	n = atomic_load(&ctl->waiting);
+	while (n > 0 && !atomic_compare_exchange_weak(&ctl->waiting, &n, n - 1))
+		continue;
 	return CHUNK_AGAIN;
-}
-
-static bool
-is_on(const struct capture *c)
-{
-	return place_split(
-		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
-		   .mode == CAPTURE_ON;
 }
 
 /* Mode OFF: the change alone, with the locks held. */
@@ -373,7 +368,7 @@ one_chunk(struct job *j, int64_t *n)
 
 	if (r != 0)
 		return r;
-	if (__builtin_expect(!is_on(j->c), 0)) {
+	if (__builtin_expect(!is_capturing(j->c), 0)) {
 		*n = pass(j);
 		r = CHUNK_DONE;
 	} else

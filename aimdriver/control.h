@@ -271,6 +271,14 @@ is_coordinator(const struct capture *c)
 	return (c->flags & CAPTURE_COORDINATOR) != 0;
 }
 
+static inline bool
+is_capturing(const struct capture *c)
+{
+	return place_split(
+		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
+		   .mode == CAPTURE_ON;
+}
+
 /* capture.c: keeps the text for capture_trouble; returns -1. */
 int trouble(struct capture *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -298,6 +306,8 @@ int volume_look(int fd, struct volume_seen *out, struct err *e) CHECKED;
 int volume_look_path(struct capture *c, uint32_t volume,
     struct volume_seen *out, struct err *e) CHECKED;
 int volumes_open(struct capture *c, struct err *e) CHECKED;
+/* Is any not as it was noted? True too when one cannot be seen. */
+bool volumes_changed(struct capture *c);
 /* Makes the table for capture_volume_find. */
 void volumes_index(struct capture *c);
 /* Notes size and times of all volumes (opened by us or not). */
@@ -388,7 +398,10 @@ bool segment_find(
 uint64_t next_number(struct capture *c);
 /* Frees what is sealed, gives back surplus places. */
 void segments_recycle(struct capture *c, uint64_t upto);
+bool spool_is_full(const struct control *ctl);
 void ring(struct capture *c);
+/* Wakes the writers that wait for the spool. */
+void tell_room(struct capture *c);
 int futex_wait_ms(_Atomic uint32_t *word, uint32_t seen, uint32_t wait_ms);
 void futex_wake_all(_Atomic uint32_t *word);
 
@@ -400,6 +413,8 @@ int volumes_note_resizes(struct capture *c, struct err *e) CHECKED;
 /* Settles the unfinished transactions of dead owners, and clears the dirt of
  * the locks in `want` (NULL: none). */
 void settle(struct capture *c, const struct hold *want);
+/* Everything is locked and nobody writes: what is unfinished becomes a gap. */
+void settle_as_gaps(struct capture *c);
 /* Finishes a transaction of which it is not known what the disk made of it.
  * All of its locks are held. */
 void settle_slot(struct capture *c, const struct ticket *t);

@@ -55,7 +55,7 @@ repair(struct capture *c)
 	}
 }
 
-static bool
+bool
 spool_is_full(const struct control *ctl)
 {
 	uint64_t limit =

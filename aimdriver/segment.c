@@ -257,6 +257,17 @@ futex_wake_all(_Atomic uint32_t *word)
 }
 
 void
+tell_room(struct capture *c)
+{
+	struct control *ctl = c->ctl;
+
+	if (!spool_is_full(ctl))
+		atomic_store(&ctl->waiting, 0);
+	atomic_fetch_add(&ctl->room, 1);
+	futex_wake_all(&ctl->room);
+}
+
+void
 ring(struct capture *c)
 {
 	atomic_fetch_add(&c->ctl->doorbell, 1);

@@ -315,3 +315,29 @@ settle(struct capture *c, const struct hold *want)
 	(void)settled_upto(c);
 	unlock_plain(&c->ctl->settle);
 }
+
+void
+settle_as_gaps(struct capture *c)
+{
+	uint64_t n, next = next_number(c);
+	uint32_t i;
+
+	for (n = settled_upto(c); n < next; n++) {
+		struct ticket t;
+		struct slot *s = slot_of(c, n, &t);
+		unsigned state;
+
+		if (s == NULL || slot_is_finished(atomic_load(&s->state)))
+			continue;
+		state = atomic_load(&s->state) & SLOT_STATE;
+		if (state < SLOT_PUBLISHED)
+			slot_finish(s, SLOT_VOID, 0);
+		else
+			gap(c, s, "left by a writer that died", EIO);
+	}
+	for (i = 0; i < CONTROL_STRIPES; i++)
+		atomic_store(&c->ctl->stripe[i].dirty, 0);
+	for (i = 0; i < c->volume_count; i++)
+		atomic_store(&c->ctl->volume[i].resize.dirty, 0);
+	atomic_store(&c->ctl->notes.dirty, 0);
+}

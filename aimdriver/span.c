@@ -277,6 +277,5 @@ capture_sealed(struct capture *c, uint64_t upto)
 		return;
 	atomic_store(&c->ctl->sealed, upto);
 	segments_recycle(c, upto);
-	atomic_fetch_add(&c->ctl->room, 1);
-	futex_wake_all(&c->ctl->room);
+	tell_room(c);
 }

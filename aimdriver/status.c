@@ -97,8 +97,7 @@ capture_set_spool(struct capture *c, uint64_t bytes, uint64_t limit,
 	atomic_store(&ctl->policy, policy);
 	atomic_store(&ctl->spool_limit, limit);
 	atomic_store(&ctl->spool_bytes, bytes);
-	atomic_fetch_add(&ctl->room, 1);
-	futex_wake_all(&ctl->room);
+	tell_room(c);
 }
 
 /* ---- notes: transactions without a range, under the notes lock ---- */
@@ -135,7 +134,7 @@ capture_flushed(struct capture *c, uint32_t volume)
 
 	if (volume >= c->volume_count)
 		return -EINVAL;
-	if (place_split(atomic_load(&c->ctl->word)).mode != CAPTURE_ON)
+	if (!is_capturing(c))
 		return 0;
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (hold_take_settled(c, &h, &e) == 0) {
@@ -162,7 +161,7 @@ capture_control(struct capture *c, enum aim_op op, const void *payload,
 		return err_set(e, ERR_REFUSED,
 		    "%s with %u bytes is no control transaction", op_name(op),
 		    len);
-	if (place_split(atomic_load(&c->ctl->word)).mode != CAPTURE_ON)
+	if (!is_capturing(c))
 		return err_set(e, ERR_REFUSED,
 		    "nothing is captured in this group yet: it needs a base");
 	if (hold_take_settled(c, &h, e) < 0)
@@ -188,7 +187,7 @@ volumes_note_resizes(struct capture *c, struct err *e)
 {
 	uint32_t i;
 
-	if (place_split(atomic_load(&c->ctl->word)).mode != CAPTURE_ON)
+	if (!is_capturing(c))
 		return 0;
 	for (i = 0; i < c->volume_count; i++) {
 		struct want w = {.op = OP_RESIZE, .volume = i};

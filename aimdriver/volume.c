@@ -90,24 +90,30 @@ open_path(struct capture *c, const char *path, int *out, struct err *e)
 	return 0;
 }
 
+static bool
+is_as_noted(const struct control_volume *v, const struct volume_seen *s)
+{
+	if (atomic_load(&v->ctime_ns) == 0)
+		return true; /* not known yet */
+	if (s->size != atomic_load(&v->seen_size))
+		return false;
+	return v->kind == VOLUME_BLOCK ||
+	       (s->mtime_ns == atomic_load(&v->mtime_ns) &&
+		   s->ctime_ns == atomic_load(&v->ctime_ns));
+}
+
 /* While nothing was captured since, all must be as it was noted. */
 static int
 check_times(struct capture *c, const struct control_volume *v,
     const struct volume_seen *s, const char *path, struct err *e)
 {
-	struct control *ctl = c->ctl;
+	const _Atomic uint32_t *marks = &c->ctl->marks;
 
-	if (place_split(atomic_load(&ctl->word)).mode != CAPTURE_ON ||
-	    (atomic_load(&ctl->marks) & MARK_TIMES) == 0 ||
-	    atomic_load(&v->ctime_ns) == 0)
-		return 0;
-	if (s->size == atomic_load(&v->seen_size) &&
-	    (v->kind == VOLUME_BLOCK ||
-		(s->mtime_ns == atomic_load(&v->mtime_ns) &&
-		    s->ctime_ns == atomic_load(&v->ctime_ns))))
+	if (!is_capturing(c) || (atomic_load(marks) & MARK_TIMES) == 0 ||
+	    is_as_noted(v, s))
 		return 0;
 	/* Somebody may have begun to write just now. */
-	if ((atomic_load(&ctl->marks) & MARK_TIMES) == 0)
+	if ((atomic_load(marks) & MARK_TIMES) == 0)
 		return 0;
 	return err_set(e, ERR_REFUSED,
 	    "%s was changed outside AIM (size or time differ from what was "
@@ -163,6 +169,22 @@ volumes_open(struct capture *c, struct err *e)
 		if (open_one(c, i, e) < 0)
 			return -1;
 	return 0;
+}
+
+bool
+volumes_changed(struct capture *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->volume_count; i++) {
+		struct volume_seen seen;
+
+		if (volume_look_path(c, i, &seen, NULL) < 0 ||
+		    !is_same_object(&c->ctl->volume[i], &seen) ||
+		    !is_as_noted(&c->ctl->volume[i], &seen))
+			return true;
+	}
+	return false;
 }
 
 static void

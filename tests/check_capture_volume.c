@@ -134,6 +134,7 @@ START_TEST(a_change_outside_is_refused_until_accepted)
 	is_refused(CAPTURE_WRITER, "changed outside AIM");
 	is_refused(CAPTURE_COORDINATOR, "changed outside AIM");
 	ck_assert_int_eq(capture_accept_volumes(rig.home, &rig.group, &e), 0);
+	ck_assert(status().suspect);
 	/* The stream knows of the size. */
 	drain_all(true);
 	write_some(0, 10);
