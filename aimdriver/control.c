@@ -310,8 +310,11 @@ set_segments_aside(struct capture *c, struct err *e)
 		0 ||
 	    io_fsync(fd, "segments.new", e) < 0)
 		return -1;
-	if (sys_rename(c->dir, "segments", c->dir, "segments.broken", 0) < 0 ||
-	    sys_rename(c->dir, "segments.new", c->dir, "segments", 0) < 0)
+	/* In one step: a group without segments cannot be attached to. */
+	if (sys_rename(c->dir, "segments.new", c->dir, "segments",
+		RENAME_EXCHANGE) < 0 ||
+	    sys_rename(
+		c->dir, "segments.new", c->dir, "segments.broken", 0) < 0)
 		return err_sys(e, "set %s/segments aside", c->where);
 	if (io_fsync(c->dir, c->where, e) < 0)
 		return -1;
