@@ -284,36 +284,58 @@ same_files(const char *a, const char *b)
 	return system(command) == 0;
 }
 
+static void
+start_copies(struct source_kit *k)
+{
+	uint32_t i;
+	int fd;
+
+	for (i = 0; i < k->rig.volumes; i++) {
+		fd = open(k->rig.copy[i],
+		    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+	}
+}
+
 bool
-kit_replay(struct source_kit *k, int dir)
+kit_follow(struct source_kit *k, int dir)
 {
 	int fd[RIG_VOLUMES];
-	bool same = true;
+	bool more = true, same = true;
 	uint32_t i;
 
-	k->files = k->transactions = k->breaks = 0;
-	k->begins = k->ends = k->copied = 0;
-	k->end = (struct position){0};
+	if (k->files == 0)
+		start_copies(k);
 	for (i = 0; i < k->rig.volumes; i++) {
 		struct stat st;
 
-		fd[i] = open(k->rig.copy[i],
-		    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		fd[i] = open(k->rig.copy[i], O_RDWR | O_CLOEXEC);
 		ck_assert_int_ge(fd[i], 0);
 		ck_assert_int_eq(stat(k->rig.path[i], &st), 0);
-		ck_assert_int_eq(ftruncate(fd[i], st.st_size), 0);
+		if (k->files == 0)
+			ck_assert_int_eq(ftruncate(fd[i], st.st_size), 0);
 	}
-	if (!replay_file(k, dir, 1, 1, fd))
-		same = false;
-	while (same && (replay_file(k, dir, k->end.epoch_number,
-			    k->end.sequence + 1, fd) ||
-			   replay_file(k, dir, k->end.epoch_number + 1, 1, fd)))
-		continue;
+	if (k->files == 0)
+		more = replay_file(k, dir, 1, 1, fd);
+	while (more)
+		more = replay_file(k, dir, k->end.epoch_number,
+			   k->end.sequence + 1, fd) ||
+		       replay_file(k, dir, k->end.epoch_number + 1, 1, fd);
 	for (i = 0; i < k->rig.volumes; i++) {
 		close(fd[i]);
 		same = same && same_files(k->rig.path[i], k->rig.copy[i]);
 	}
-	return same;
+	return same && k->files > 0;
+}
+
+bool
+kit_replay(struct source_kit *k, int dir)
+{
+	k->files = k->transactions = k->breaks = 0;
+	k->begins = k->ends = k->copied = 0;
+	k->end = (struct position){0};
+	return kit_follow(k, dir);
 }
 
 void

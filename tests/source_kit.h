@@ -50,6 +50,8 @@ void kit_base(struct source_kit *k);
  * volumes (it may be too early). Anything that is wrong fails the test.
  */
 bool kit_replay(struct source_kit *k, int dir);
+/* The same, going on from where the last call ended. */
+bool kit_follow(struct source_kit *k, int dir);
 
 /* Destination i acknowledges: both may be nil. Published in its DIR. */
 void kit_ack(struct source_kit *k, uint32_t i, const struct position *stored,
