@@ -10,9 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const char *const kind_names[] = {"source", "ship", "receive", "apply"};
+
+void
+role_title(const struct role *r)
+{
+	char title[16]; /* the kernel's limit */
+
+	(void)snprintf(title, sizeof(title), "aim-%s", kind_names[r->kind]);
+	(void)prctl(PR_SET_NAME, title);
+}
 
 /* Structs are zeroed before they are filled, so their bytes can be compared;
  * pointers in them are not part of it. */

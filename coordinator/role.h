@@ -37,6 +37,9 @@ int role_pass(struct role *r, struct err *e) CHECKED;
 void role_wait(struct role *r, uint32_t wait_ms);
 void role_close(struct role *r);
 
+/* Names the calling process after the role's kind, for ps: "aim-ship". */
+void role_title(const struct role *r);
+
 /*
  * A child's life: passes and waits until SIGTERM, which is looked at between
  * passes only. `report`, when not negative, gets each new trouble as

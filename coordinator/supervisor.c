@@ -116,6 +116,7 @@ start(struct supervisor *s, struct slot *slot)
 	if (pid == 0) {
 		become_child(s, parent);
 		log_set_role(slot->role.name);
+		role_title(&slot->role);
 		_exit(role_live(&slot->role, s->home, s->report_out));
 	}
 	slot->pid = pid;
