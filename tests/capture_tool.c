@@ -2,7 +2,9 @@
 /*
  * capture_tool: a group without a coordinator, for tests of drivers.
  *
- *   capture_tool create HOME SPOOL-LIMIT VOLUME...   prints the group's UUID
+ *   capture_tool create HOME LIMIT VOLUME...   prints the group's UUID; LIMIT
+ *                 is the spool's in bytes, 0 for none, with b behind it for
+ *                 the policy block instead of fail
  *   capture_tool replay HOME GROUP MIRROR...   redrives what was captured and
  *                 is not yet taken onto the mirrors (one for each volume);
  *                 prints "transactions: N"
@@ -45,7 +47,7 @@ add(const char *home, const struct uuid *group, const char *path, struct err *e)
 }
 
 static int
-create(const char *home, uint64_t limit, char **paths)
+create(const char *home, const char *limit, char **paths)
 {
 	struct capture *c = NULL;
 	struct uuid group;
@@ -63,7 +65,8 @@ create(const char *home, uint64_t limit, char **paths)
 		return fail("attach", &e);
 	if (capture_set_mode(c, CAPTURE_ON, &e) < 0)
 		return fail("mode", &e);
-	capture_set_spool(c, 0, limit, CAPTURE_FAIL);
+	capture_set_spool(c, 0, strtoull(limit, NULL, 10),
+	    strchr(limit, 'b') != NULL ? CAPTURE_BLOCK : CAPTURE_FAIL);
 	capture_detach(c);
 	printf("%s\n", uuid_text(&group, text));
 	return 0;
@@ -201,7 +204,7 @@ int
 main(int argc, char **argv)
 {
 	if (argc >= 5 && strcmp(argv[1], "create") == 0)
-		return create(argv[2], strtoull(argv[3], NULL, 10), argv + 4);
+		return create(argv[2], argv[3], argv + 4);
 	if (argc >= 5 && strcmp(argv[1], "replay") == 0)
 		return replay(argv[2], argv[3], argv + 4);
 	if (argc == 4 && strcmp(argv[1], "passive") == 0)

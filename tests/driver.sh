@@ -32,7 +32,7 @@ trap 'rm -rf "$T"' EXIT
 trap 'exit 130' INT TERM HUP
 
 # group VOLUME...: a new home with one group, capturing; the mirrors
-# (VOLUME.mirror) are as the volumes are now.
+# (VOLUME.mirror) are as the volumes are now. LIMIT: of the spool.
 group() {
 	local volume
 	HOME_NUMBER=$((${HOME_NUMBER:-0} + 1))
@@ -43,7 +43,7 @@ group() {
 		cp --sparse=always "$volume" "$volume.mirror"
 		MIRRORS+=("$volume.mirror")
 	done
-	GROUP=$("$TOOL" create "$AIM" 0 "$@") || fail "no group of $*"
+	GROUP=$("$TOOL" create "$AIM" "${LIMIT:-0}" "$@") || fail "no group of $*"
 }
 
 # captured COMMAND...

@@ -62,6 +62,24 @@ standard_output(const char *path)
 	SHOW(fflush(stdout));
 }
 
+/* What is still in the buffer goes where descriptor 1 is then. */
+static void
+held_back(const char *path)
+{
+	int was = dup(1), fd = must_open(path, O_WRONLY);
+
+	printf("held when the volume came, ");
+	SHOW(dup2(fd, 1));
+	fflush(stdout);
+	printf("held when it went, ");
+	(void)dup2(was, 1);
+	printf("at the end\n");
+	fflush(stdout);
+	(void)close(1);
+	SHOW(fcntl(fd, F_DUPFD, 0));
+	printf("by fcntl");
+}
+
 static void
 closed_and_opened(const char *path)
 {
@@ -252,9 +270,9 @@ removal(const char *path)
 }
 
 const struct call other_calls[] = {SAME(streams), SAME(stream_from_nothing),
-    SAME(standard_output), SAME(closed_and_opened), REFUSED(reopened),
-    SAME(by_number), SAME(flushes), SAME(questions), REFUSED(unknown_request),
-    REFUSED(clone_onto), REFUSED(map_shared), REFUSED(map_then_protect),
-    SAME(map_private), REFUSED(asynchronous), REFUSED(asynchronous_list),
-    REFUSED(ring), REFUSED(rename_onto), REFUSED(names), REFUSED(removal),
-    {NULL, NULL, false}};
+    SAME(standard_output), SAME(held_back), SAME(closed_and_opened),
+    REFUSED(reopened), SAME(by_number), SAME(flushes), SAME(questions),
+    REFUSED(unknown_request), REFUSED(clone_onto), REFUSED(map_shared),
+    REFUSED(map_then_protect), SAME(map_private), REFUSED(asynchronous),
+    REFUSED(asynchronous_list), REFUSED(ring), REFUSED(rename_onto),
+    REFUSED(names), REFUSED(removal), {NULL, NULL, false}};

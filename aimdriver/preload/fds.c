@@ -132,3 +132,41 @@ EXPORT(int, dup, (int fd))
 		px_stdio_check();
 	return (int)ret(r);
 }
+
+/* F_GETOWN may be a negative group, which the plain call cannot tell from an
+ * error: asked as libc does. */
+static long
+owner(int fd)
+{
+	struct f_owner_ex who;
+	long r = raw3(SYS_fcntl, fd, F_GETOWN_EX, (long)&who);
+
+	if (r < 0)
+		return ret(r);
+	return who.type == F_OWNER_PGRP ? -who.pid : who.pid;
+}
+
+EXPORT(int, fcntl, (int fd, int command, ...))
+{
+	va_list ap;
+	long arg, r;
+
+	va_start(ap, command);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	switch (command) {
+	case F_GETOWN:
+		return (int)owner(fd);
+	case F_SETLKW:
+	case F_OFD_SETLKW:
+		return (int)ret(px_block(SYS_fcntl, fd, command, arg, 0, 0, 0));
+	default:
+		break;
+	}
+	r = raw3(SYS_fcntl, fd, command, arg);
+	if (command == F_DUPFD && unlikely(std((int)r)))
+		px_stdio_check();
+	return (int)ret(r);
+}
+ALIAS(fcntl64, fcntl);
+ALIAS(__fcntl, fcntl);

@@ -105,3 +105,21 @@ EXPORT(int, creat, (const char *path, mode_t mode))
 	    px_openat_raw(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, mode));
 }
 ALIAS(creat64, creat);
+
+EXPORT(
+    int, open_by_handle_at, (int mount, struct file_handle *handle, int flags))
+{
+	struct px_target t;
+	long r;
+	int fd = (int)raw3(
+	    SYS_open_by_handle_at, mount, (long)handle, flags & ~O_TRUNC);
+
+	if (fd < 0 || (flags & O_TRUNC) == 0)
+		return (int)ret(fd);
+	r = px_find(fd, &t) ? px_resize(&t, fd, NULL, 0)
+			    : raw2(SYS_ftruncate, fd, 0);
+	if (r == 0)
+		return fd;
+	(void)raw1(SYS_close, fd);
+	return (int)ret(r);
+}

@@ -186,5 +186,6 @@ void px_environ_ensure(void);
 void px_stdio_check(void);
 void px_stdio_start(void);
 void px_stdio_inherited(void);
+extern int px_parking; /* where libc's diverted streams are kept */
 
 #endif

@@ -304,6 +304,8 @@ px_owns(int fd)
 {
 	if (fd < 0 || px_self.inside > 0 || atomic_load(&state) != READY)
 		return false;
+	if (fd == px_parking)
+		return true;
 	for (uint32_t i = 0; i < group_count; i++)
 		if (capture_owns_fd(groups[i], fd))
 			return true;

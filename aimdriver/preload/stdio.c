@@ -15,11 +15,12 @@
 
 #include <fcntl.h>
 #include <link.h>
-#include <stdlib.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { IS_FILEBUF = 0x2000 }; /* libio's flag for streams on descriptors */
+/* libio's flags: unbuffered, line buffered, a stream on a descriptor. */
+enum { IS_UNBUFFERED = 0x2, IS_LINES = 0x200, IS_FILEBUF = 0x2000 };
 
 ssize_t px_write(int, const void *, size_t);
 int px_close(int);
@@ -27,9 +28,10 @@ int px_close(int);
 static struct standard {
 	FILE **variable;
 	FILE *original, *ours; /* ours NULL: not diverted */
+	FILE *spare;	       /* one of ours from before, to be used again */
 	int fd;
 } standards[2];
-static int parking = -1;
+int px_parking = -1;
 
 /* ---- streams of our own ---- */
 
@@ -104,18 +106,35 @@ is_ours(const FILE *f)
 
 /* ---- standard output and error ---- */
 
+/* As the original is buffered; what that still holds is to come out here. */
+static void
+take_over(FILE *f, FILE *original)
+{
+	size_t held =
+	    (size_t)(original->_IO_write_ptr - original->_IO_write_base);
+
+	if ((original->_flags & IS_UNBUFFERED) != 0)
+		(void)setvbuf(f, NULL, _IONBF, 0);
+	else if ((original->_flags & IS_LINES) != 0)
+		(void)setvbuf(f, NULL, _IOLBF, BUFSIZ);
+	if (held > 0) {
+		(void)fwrite(original->_IO_write_base, 1, held, f);
+		__fpurge(original);
+	}
+}
+
 static void
 divert(struct standard *s)
 {
-	FILE *f = make_stream(s->fd, "w");
+	FILE *f = s->spare != NULL ? s->spare : make_stream(s->fd, "w");
 
 	if (f == NULL)
 		px_die(126, "no memory for a captured standard stream of %s",
 		    px_program());
-	if (s->fd == 2)
-		(void)setvbuf(f, NULL, _IONBF, 0);
+	take_over(f, s->original);
+	s->spare = NULL;
 	s->ours = f;
-	s->original->_fileno = parking;
+	s->original->_fileno = px_parking;
 	*s->variable = f;
 }
 
@@ -131,6 +150,8 @@ put_back(struct standard *s)
 	if (*s->variable == f)
 		*s->variable = s->original;
 	s->ours = NULL;
+	f->_offset = -1; /* wherever the next one is */
+	s->spare = f;
 }
 
 void
@@ -138,7 +159,7 @@ px_stdio_check(void)
 {
 	int saved = errno;
 
-	if (!px_on() || parking < 0)
+	if (!px_on() || px_parking < 0)
 		return;
 	for (int i = 0; i < 2; i++) {
 		struct standard *s = &standards[i];
@@ -190,12 +211,12 @@ px_stdio_start(void)
 		if (up < 0)
 			up = raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 40);
 		(void)raw1(SYS_close, fd);
-		parking = (int)up;
+		px_parking = (int)up;
 	}
-	if (parking < 0)
+	if (px_parking < 0)
 		px_die(125, "capture could not start: open /dev/null");
-	standards[0] = (struct standard){&stdout, stdout, NULL, 1};
-	standards[1] = (struct standard){&stderr, stderr, NULL, 2};
+	standards[0] = (struct standard){&stdout, stdout, NULL, NULL, 1};
+	standards[1] = (struct standard){&stderr, stderr, NULL, NULL, 2};
 }
 
 void

@@ -273,6 +273,19 @@ run same date date-stderr 'date --nonsense 2>$V; true'
 run refused setpriv no-such-rights 'printf "#!/bin/true\n" >s; chmod 4755 s;
 	cp /bin/true ./t; chmod 4755 t;
 	setpriv --reuid 65534 --clear-groups ./t' 0
+run same curl curl-o 'curl -s -o $V "file://$PWD/text"'
+run same jq jq-stdout 'jq -n "[range(500)]" >$V'
+run same ed ed-write 'printf "1d\nw $V\nq\n" | ed -s text'
+run same vim vim-write 'vim -es -u NONE -c "set nobackup nowritebackup" \
+	-c "w! $V" -c "qa!" text'
+run refused patch patch-file 'printf "1c1\n< 5\n---\n> 6\n" | patch $V' 0 \
+	'seq 5 9 >$V'
+run same tclsh tcl-write 'echo "set f [open $V r+]; seek \$f 9; puts \$f abc; close \$f" |
+	tclsh'
+run same node node-write 'UV_USE_IO_URING=0 node -e "const fs = require(\"fs\");
+	const f = fs.openSync(\"$V\", \"r+\"); fs.writeSync(f, \"abc\", 70);
+	fs.ftruncateSync(f, 5000); fs.copyFileSync(\"text\", \"$V\");
+	fs.createWriteStream(\"$V\", {flags: \"r+\", start: 9}).end(\"xyz\");"'
 run same git git-hash 'git hash-object src >$V'
 
 # ---- virtual disks and benchmarks ----

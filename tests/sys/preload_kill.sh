@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Captured programs killed at any call leave a mirror that is the disk.
+#
+# SIGKILL at the N-th fstat, pwrite64, lseek, ... of one writer (strace), for
+# N = 1, 2, ..., and at any moment of several writers at work. Each time the
+# others go on, and what is redriven is what is on the disk.
+
+# shellcheck source=tests/driver.sh
+. "$(dirname "$0")/../driver.sh"
+command -v strace >/dev/null || skip "needs strace"
+calls=24 rounds=4 killed=0
+[ -z "${AIM_LONG:-}" ] || calls=200 rounds=50
+
+same() {
+	replay || fail "replay after $1"
+	cmp "$T/v" "$T/v.mirror" || fail "the mirror differs after $1"
+}
+
+truncate -s 1M "$T/v"
+head -c 400000 /dev/urandom >"$T/src"
+group "$T/v"
+
+# die CALL N: the program is killed at it; 1 when it ended before.
+die() {
+	local rc=0
+	(
+		strace -f -qq -o /dev/null -e trace="$1" \
+			-e inject="$1":signal=SIGKILL:when="$2" \
+			-E AIM_HOME="$AIM" -E LD_PRELOAD="$LIBRARY" \
+			dd if="$T/src" of="$T/v" bs=30000 seek=20 \
+			conv=notrunc,fsync status=none
+		exit $?
+	) 2>/dev/null || rc=$?
+	[ $rc -eq 137 ] || return 1
+	killed=$((killed + 1))
+}
+
+for call in pwrite64 fstat lseek fcntl fsync msync fallocate mprotect openat; do
+	for n in $(seq $calls); do
+		die $call "$n" || break
+		same "SIGKILL at $call $n"
+	done
+done
+[ $killed -gt 40 ] || fail "only $killed were killed"
+
+# Several at once, over the same ranges, growing the file, killed at random.
+writer() {
+	exec env AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" python3 - "$T/v" "$1" <<'END'
+import os, random, sys
+r = random.Random(int(sys.argv[2]))
+fd = os.open(sys.argv[1], os.O_RDWR)
+a = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+while True:
+    data = bytes([r.randrange(256)]) * r.randrange(1, 200000)
+    what = r.randrange(6)
+    if what == 0:
+        os.write(a, data[:5000])
+    elif what == 1:
+        os.ftruncate(fd, r.randrange(200000, 2000000))
+    else:
+        os.pwrite(fd, data, r.randrange(1000000))
+END
+}
+for round in $(seq $rounds); do
+	pids=()
+	for i in 1 2 3; do
+		writer $((round * 10 + i)) &
+		pids+=($!)
+	done
+	sleep 0.5
+	for pid in "${pids[@]}"; do
+		{
+			kill -9 "$pid" || fail "a writer ended by itself"
+			wait "$pid"
+		} 2>/dev/null
+	done
+	same "round $round"
+done
+echo "ok: $killed killed at a call, $round rounds of three"
