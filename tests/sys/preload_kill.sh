@@ -9,6 +9,7 @@
 # shellcheck source=tests/driver.sh
 . "$(dirname "$0")/../driver.sh"
 command -v strace >/dev/null || skip "needs strace"
+command -v perl >/dev/null || skip "needs perl"
 calls=24 rounds=4 killed=0
 [ -z "${AIM_LONG:-}" ] || calls=200 rounds=50
 
@@ -46,20 +47,23 @@ done
 
 # Several at once, over the same ranges, growing the file, killed at random.
 writer() {
-	exec env AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" python3 - "$T/v" "$1" <<'END'
-import os, random, sys
-r = random.Random(int(sys.argv[2]))
-fd = os.open(sys.argv[1], os.O_RDWR)
-a = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-while True:
-    data = bytes([r.randrange(256)]) * r.randrange(1, 200000)
-    what = r.randrange(6)
-    if what == 0:
-        os.write(a, data[:5000])
-    elif what == 1:
-        os.ftruncate(fd, r.randrange(200000, 2000000))
-    else:
-        os.pwrite(fd, data, r.randrange(1000000))
+	exec env AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" perl - "$T/v" "$1" <<'END'
+my ($path, $seed) = @ARGV;
+srand($seed);
+open(my $f, '+<', $path) or die;
+open(my $a, '>>', $path) or die;
+for (;;) {
+	my $data = chr(rand(256)) x (1 + rand(200000));
+	my $what = int(rand(6));
+	if ($what == 0) {
+		syswrite($a, $data, 5000) or die;
+	} elsif ($what == 1) {
+		truncate($f, 200000 + int(rand(1800000))) or die;
+	} else {
+		sysseek($f, int(rand(1000000)), 0) or die;
+		syswrite($f, $data) or die;
+	}
+}
 END
 }
 for round in $(seq $rounds); do
