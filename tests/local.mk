@@ -97,6 +97,7 @@ TESTS += $(UNIT_TESTS)
 endif
 
 include tests/bench/local.mk
+include tests/fuzz/local.mk
 
 # drivers are tested with groups that this makes and redrives
 noinst_PROGRAMS += tests/capture_tool
