@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -91,19 +92,40 @@ fill(struct target *t, enum volume_kind kind, struct err *e)
 	return 0;
 }
 
-/* A lock keeps out other redrivers, and programs that lock their images. */
+/* Does a program hold a lock on the file, as QEMU does on its images? */
+static int
+check_unlocked(const struct target *t, struct err *e)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(t->fd, F_OFD_GETLK, &l) < 0)
+		return err_sys(e, "look for locks on %s", t->path);
+	if (l.l_type != F_UNLCK)
+		return err_set(e, ERR_RETRY,
+		    "%s is in use: another program holds a lock on it; stop "
+		    "that program",
+		    t->path);
+	return 0;
+}
+
+/*
+ * Other redrivers are kept out by flock(2): a lock by fcntl(2) would also
+ * keep out who only reads the mirror and locks what it reads, as SQLite does.
+ */
 static int
 claim(struct target *t, struct err *e)
 {
 	if (t->kind == VOLUME_BLOCK)
 		return 0; /* O_EXCL has done it */
-	if (io_lock(t->fd, true, e) < 0)
-		return e != NULL && e->sys == EAGAIN
+	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
 			   ? err_set(e, ERR_RETRY,
-				 "%s is in use: another program holds a lock "
-				 "on it; stop that program",
+				 "%s is in use: another redriver holds it; "
+				 "stop the other coordinator",
 				 t->path)
-			   : err_at(e, "%s", t->path);
+			   : err_sys(e, "lock %s", t->path);
+	if (check_unlocked(t, e) < 0)
+		return -1;
 	return target_is_looped(t->fd, t->path, e);
 }
 

@@ -119,6 +119,33 @@ START_TEST(what_is_no_disk_is_refused)
 }
 END_TEST
 
+/* SQLite and others lock by fcntl(2) what they only read. */
+START_TEST(a_reader_that_locks_is_let_in)
+{
+	struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	AUTO_CLOSE int fd = -1;
+	struct target *t;
+
+	make(SIZE, 0);
+	t = open_it();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &l), 0);
+	target_close(t);
+}
+END_TEST
+
+START_TEST(a_mirror_that_is_locked_is_refused)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	AUTO_CLOSE int fd = -1;
+
+	make(SIZE, 0);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &l), 0);
+	refused(SIZE, 0, "in use");
+}
+END_TEST
+
 START_TEST(a_mirror_in_use_is_refused)
 {
 	struct target *t, *second = NULL;
@@ -249,6 +276,8 @@ main(void)
 	tcase_add_test(t, content_goes_only_by_overwrite);
 	tcase_add_test(t, what_is_no_disk_is_refused);
 	tcase_add_test(t, a_mirror_in_use_is_refused);
+	tcase_add_test(t, a_reader_that_locks_is_let_in);
+	tcase_add_test(t, a_mirror_that_is_locked_is_refused);
 	tcase_add_test(t, another_kind_than_before_is_refused);
 	tcase_add_loop_test(t, zeroing_touches_nothing_else, 0, 14);
 	tcase_add_test(t, a_resize_shows_zeroes);
