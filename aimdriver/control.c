@@ -224,9 +224,14 @@ capture_create(
 	    io_fsync(attached, "attached", e) < 0 ||
 	    make_file(dir, "control.new", access, sizeof(struct control),
 		&control, e) < 0 ||
-	    fill_control(control, group, e) < 0 ||
-	    io_move(dir, "control.new", dir, "control", e) < 0)
+	    fill_control(control, group, e) < 0)
 		return err_at(e, "make the group");
+	if (io_move(dir, "control.new", dir, "control", e) < 0) {
+		/* Not known to be there for good: so that it can be tried
+		 * again. */
+		(void)unlinkat(dir, "control", 0);
+		return err_at(e, "make the group");
+	}
 	return 0;
 }
 
@@ -310,11 +315,11 @@ set_segments_aside(struct capture *c, struct err *e)
 		0 ||
 	    io_fsync(fd, "segments.new", e) < 0)
 		return -1;
-	/* In one step: a group without segments cannot be attached to. */
-	if (sys_rename(c->dir, "segments.new", c->dir, "segments",
-		RENAME_EXCHANGE) < 0 ||
-	    sys_rename(
-		c->dir, "segments.new", c->dir, "segments.broken", 0) < 0)
+	/* A second name first: `segments` is there at every moment. */
+	if (sys_unlink(c->dir, "segments.broken") < 0 && errno != ENOENT)
+		return err_sys(e, "remove %s/segments.broken", c->where);
+	if (sys_link(c->dir, "segments", c->dir, "segments.broken") < 0 ||
+	    sys_rename(c->dir, "segments.new", c->dir, "segments", 0) < 0)
 		return err_sys(e, "set %s/segments aside", c->where);
 	if (io_fsync(c->dir, c->where, e) < 0)
 		return -1;

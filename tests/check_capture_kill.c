@@ -6,6 +6,7 @@
 #include "aimdriver/control.h"
 #include "common/clock.h"
 #include "tests/capture_rig.h"
+#include "tests/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -433,11 +434,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite());
 }

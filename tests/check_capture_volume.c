@@ -2,6 +2,7 @@
 /* Attaching, boots, clean closes, and what others do to the volumes. */
 #include "aimdriver/control.h"
 #include "tests/capture_rig.h"
+#include "tests/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -428,6 +429,130 @@ START_TEST(a_child_captures_too)
 }
 END_TEST
 
+/* ---- calls that fail, programs that die ---- */
+
+static const int troubles[] = {ENOSPC, EIO};
+
+START_TEST(making_a_group_fails_and_is_tried_again)
+{
+	struct ladder l = {.trouble = troubles[_i], .op = -1};
+	struct err e = {0};
+	bool struck = true;
+
+	begin(1, MIB);
+	for (; struck; l.rung++) {
+		struct uuid group;
+		int r;
+
+		ck_assert_int_eq(uuid_make(&group, &e), 0);
+		ladder_set(&l);
+		r = capture_create(rig.home, &group, (gid_t)-1, &e);
+		ladder_unset();
+		struck = l.struck;
+		ck_assert(struck || r == 0);
+		if (r < 0)
+			ck_assert_msg(capture_create(
+					  rig.home, &group, (gid_t)-1, &e) == 0,
+			    "%s", e.text);
+	}
+	ck_assert_int_ge(l.rung, 8);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_close_fails_and_is_tried_again)
+{
+	struct ladder l = {.trouble = troubles[_i], .op = -1};
+	struct capture *c;
+	struct err e = {0};
+	bool struck = true;
+
+	begin(1, MIB);
+	c = rig_attach(&rig, CAPTURE_COORDINATOR);
+	for (; struck; l.rung++) {
+		int r;
+
+		write_some(0, (uint64_t)l.rung);
+		rig_compare(&rig, c);
+		ladder_set(&l);
+		r = capture_close_clean(c, &e);
+		ladder_unset();
+		struck = l.struck;
+		ck_assert(struck ? r < 0 : r == 1);
+		ck_assert_int_eq(capture_close_clean(c, &e), 1);
+		ck_assert(!status().unclean);
+	}
+	ck_assert_int_ge(l.rung, 2);
+	capture_detach(c);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+killing_judge(void *ctx, enum sys_op op, const char *name)
+{
+	struct ladder *l = ctx;
+
+	(void)op;
+	(void)name;
+	if (l->seen++ == l->rung)
+		(void)kill(getpid(), SIGKILL);
+	return 0;
+}
+
+/* A child that attaches first after a boot; true when it was killed. */
+static bool
+boot_and_die(struct ladder *l, bool dies)
+{
+	pid_t pid = fork();
+	int status_;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct capture *c = NULL;
+		struct err e = {0};
+		int r;
+
+		if (dies) {
+			l->seen = 0;
+			sys_set_judge(killing_judge, l);
+		} else
+			ladder_set(l);
+		r = capture_attach(
+		    rig.home, &rig.group, CAPTURE_WRITER, &c, &e);
+		_exit(r < 0 ? 1 : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status_, 0), pid);
+	return WIFSIGNALED(status_) || WEXITSTATUS(status_) != 0;
+}
+
+/* Whatever befalls the first to attach, the next one sees what is so. */
+START_TEST(a_boot_is_interrupted)
+{
+	struct ladder l = {.trouble = EIO, .op = -1};
+	struct capture *c;
+	struct err e = {0};
+	bool struck = true;
+	uint8_t id = 10;
+
+	begin(1, MIB);
+	for (; struck; l.rung++) {
+		write_some(0, 5);
+		boot(id++);
+		struck = boot_and_die(&l, _i == 0);
+		c = rig_attach(&rig, CAPTURE_COORDINATOR);
+		ck_assert(status().needs_recovery);
+		ck_assert_int_eq(status().mode, CAPTURE_OFF);
+		ck_assert_int_eq(capture_recover(c, 100, &e), 0);
+		ck_assert_msg(
+		    capture_set_mode(c, CAPTURE_ON, &e) == 0, "%s", e.text);
+		capture_detach(c);
+	}
+	ck_assert_int_ge(l.rung, 6);
+	rig_close(&rig);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -447,6 +572,9 @@ suite(void)
 	tcase_add_test(t, an_unclean_group_needs_recovery_after_a_boot);
 	tcase_add_test(t, a_close_waits_until_all_is_sealed);
 	tcase_add_test(t, a_child_captures_too);
+	tcase_add_loop_test(t, making_a_group_fails_and_is_tried_again, 0, 2);
+	tcase_add_loop_test(t, a_close_fails_and_is_tried_again, 0, 2);
+	tcase_add_loop_test(t, a_boot_is_interrupted, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
@@ -454,11 +582,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(suite());
 }
