@@ -68,8 +68,8 @@ watch(struct incoming *in, struct home *h)
 	if (in->events < 0)
 		return;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", in->dir);
-	in->folder_watch = inotify_add_watch(
-	    in->events, path, IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO);
+	in->folder_watch = inotify_add_watch(in->events, path,
+	    IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_MOVED_TO);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", h->state);
 	in->state_watch =
 	    inotify_add_watch(in->events, path, IN_MODIFY | IN_MOVED_TO);
@@ -349,7 +349,13 @@ what_happened(struct incoming *in, const struct position *tip,
 		return ev->len > 0 && strcmp(ev->name, in->state_name) == 0
 			   ? INCOMING_STATE
 			   : 0;
-	if (ev->len == 0 || is_part(ev->name))
+	if (ev->len == 0)
+		return 0;
+	/* OpenSSH's server renames by link and unlink: the temporary name goes
+	 * when the final one is there. */
+	if (is_part(ev->name) && (ev->mask & IN_DELETE) != 0)
+		return position_is_nil(tip) ? INCOMING_SCAN : INCOMING_FILES;
+	if (is_part(ev->name) || (ev->mask & IN_DELETE) != 0)
 		return 0;
 	if (!journal_name_parse(ev->name, &at.epoch_number, &at.sequence))
 		return INCOMING_SCAN;

@@ -37,7 +37,7 @@ must captured data sqlite3 "$T/db.img" 'create table t (x);
 	insert into t select hex(randomblob(500)) from generate_series(1,2000)'
 settled data
 mirrored
-[ "$(sqlite3 "$T/db.mir" 'pragma integrity_check; select count(*) from t')" \
+[ "$(sqlite3 "file:$T/db.mir?immutable=1" 'pragma integrity_check; select count(*) from t')" \
 	= "ok
 2000" ] || fail "the mirrored database"
 
