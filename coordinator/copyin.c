@@ -386,7 +386,7 @@ copyin_step(struct source *s, struct err *e)
 
 	if (s->must_break || s->gap || s->tip_unsure ||
 	    backoff_wait_ms(&s->copyin_backoff, now) > 0)
-		return 0;
+		return PART_NOT_NOW;
 	did = step(s, e);
 	if (did < 0)
 		backoff_fail(&s->copyin_backoff, now);

@@ -187,7 +187,9 @@ prune_step(struct source *s, bool now, struct err *e)
 	int did = 0;
 
 	watch_clock(s);
-	if ((!now && mono < s->prune_ns) || s->tip_unsure || s->files < 2)
+	if ((!now && mono < s->prune_ns) || s->tip_unsure)
+		return PART_NOT_NOW;
+	if (s->files < 2)
 		return 0;
 	needs = calloc(s->count + 1u, sizeof(*needs));
 	if (needs == NULL)

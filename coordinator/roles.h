@@ -44,9 +44,10 @@ int source_open(struct home *h, const struct group_config *g,
 int source_pass(struct source *s, struct err *e) CHECKED;
 void source_wait(struct source *s, uint32_t wait_ms);
 void source_close(struct source *s);
-/* Seals everything that is settled now, whatever its age. */
+/* Seals everything that is settled now, whatever its age, and prunes. */
 int source_seal_all(struct source *s, struct err *e) CHECKED;
-/* Clean shutdown: seals all, closes the group cleanly if nobody writes. */
+/* Clean shutdown: seals all, closes the group cleanly if nobody writes. -1
+ * too when something else (a copy-in, pruning) was in trouble at the end. */
 int source_finish(struct source *s, struct err *e) CHECKED;
 
 /*

@@ -137,22 +137,13 @@ work(struct ship *s, struct err *e)
 	return fetched == 1 || sent == 1;
 }
 
-static void
-fail(struct ship *s, const struct err *why)
+static int
+fail(struct ship *s, const struct err *why, struct err *e)
 {
-	if (strcmp(s->trouble, why->text) != 0)
-		log_warn("%s", why->text);
-	(void)snprintf(s->trouble, sizeof(s->trouble), "%s", why->text);
+	s->trouble = *why;
 	backoff_fail(&s->backoff, clock_mono_ns());
-}
-
-static void
-recovered(struct ship *s)
-{
-	if (s->trouble[0] != '\0')
-		log_info("works again");
-	s->trouble[0] = '\0';
-	backoff_good(&s->backoff);
+	ship_note(s, true);
+	return err_set(e, why->kind, "%s", why->text);
 }
 
 int
@@ -165,21 +156,20 @@ ship_pass(struct ship *s, struct err *e)
 		ship_note(s, false);
 		return 0;
 	}
+	/* The same trouble until it is over: nothing is tried meanwhile. */
 	if (backoff_wait_ms(&s->backoff, clock_mono_ns()) > 0) {
 		ship_note(s, false);
-		return 0;
+		return err_set(e, s->trouble.kind, "%s", s->trouble.text);
 	}
 	did = work(s, &why);
-	if (did < 0)
-		fail(s, &why);
-	else
-		recovered(s);
-	if (ship_count_lag(s, did < 0 ? NULL : &why) < 0 && did >= 0) {
-		fail(s, &why);
+	if (ship_count_lag(s, did < 0 ? NULL : &why) < 0)
 		did = -1;
-	}
-	ship_note(s, did < 0);
-	return did < 0 ? err_set(e, why.kind, "%s", why.text) : did;
+	if (did < 0)
+		return fail(s, &why, e);
+	s->trouble = (struct err){0};
+	backoff_good(&s->backoff);
+	ship_note(s, false);
+	return did;
 }
 
 static uint32_t

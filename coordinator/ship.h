@@ -61,7 +61,7 @@ struct ship {
 	uint64_t poll_ns; /* monotonic: fetch next */
 	uint32_t poll_ms; /* how long to wait after that */
 	struct backoff backoff;
-	char trouble[512];
+	struct err trouble; /* kind 0: none */
 
 	struct ship_lag lag;
 	uint64_t note_ns;

@@ -141,7 +141,7 @@ state_of(const struct ship *s)
 		return "unprotected";
 	if (s->has_ack && s->ack.state == ACK_SUSPECT)
 		return "suspect";
-	if (s->trouble[0] != '\0' || s->ack_trouble[0] != '\0' ||
+	if (s->trouble.kind != ERR_NONE || s->ack_trouble[0] != '\0' ||
 	    (s->has_ack && s->ack.state == ACK_STALLED))
 		return "stalled";
 	if (!s->has_ack || s->ack.state == ACK_EMPTY)
@@ -196,8 +196,8 @@ ship_note(struct ship *s, bool now)
 		return;
 	s->note_ns = mono + INTERVAL_NS;
 	add_text(&n, "state", state_of(s));
-	add_text(
-	    &n, "error", s->trouble[0] != '\0' ? s->trouble : s->ack_trouble);
+	add_text(&n, "error",
+	    s->trouble.kind != ERR_NONE ? s->trouble.text : s->ack_trouble);
 	add_ack(&n, s);
 	add_number(&n, "sent", s->sent);
 	add_number(&n, "sealed", s->lag.newest);

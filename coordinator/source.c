@@ -93,13 +93,6 @@ publish_spool(struct source *s)
 	    s->group.spool_fail ? CAPTURE_FAIL : CAPTURE_BLOCK);
 }
 
-static void
-set_trouble(struct source *s, const struct err *why)
-{
-	(void)snprintf(
-	    s->trouble, sizeof(s->trouble), "%s", why == NULL ? "" : why->text);
-}
-
 static int
 open_parts(struct source *s, struct err *e)
 {
@@ -128,7 +121,7 @@ source_open(struct home *h, const struct group_config *g,
 	s->sealed.dir = -1;
 	if (copy_config(s, g, destinations, count, &why) < 0 ||
 	    open_parts(s, &why) < 0) {
-		set_trouble(s, &why);
+		s->trouble[PART_SEAL] = why;
 		if (s->jobs != NULL)
 			source_note(s, true);
 		source_close(s);
@@ -167,17 +160,16 @@ heartbeat(struct source *s, struct err *e)
 
 	capture_status(s->capture, &st);
 	if (st.mode != CAPTURE_ON || s->must_break)
-		return 0;
+		return PART_NOT_NOW;
 	if (st.reserved != s->heartbeat_reserved) {
 		s->heartbeat_reserved = st.reserved;
 		s->heartbeat_ns = now;
 	}
 	if (s->group.heartbeat_ms == 0 ||
 	    now - s->heartbeat_ns < s->group.heartbeat_ms * NS_PER_MS)
-		return 0;
+		return PART_NOT_NOW;
 	s->heartbeat_ns = now;
 	checked = capture_check_paths(s->capture, e);
-	s->paths_changed = checked < 0;
 	if (capture_control(s->capture, OP_HEARTBEAT, NULL, 0, &number,
 		checked < 0 ? NULL : e) < 0)
 		return -1;
@@ -201,7 +193,7 @@ close_idle(struct source *s, struct err *e)
 	}
 	if (!st.unclean || s->must_break || st.sealed != st.reserved ||
 	    now - s->idle_ns < IDLE_NS)
-		return 0;
+		return PART_NOT_NOW;
 	s->idle_ns = now; /* not again at once if it does not work now */
 	return capture_close_clean(s->capture, e) < 0 ? -1 : 0;
 }
@@ -219,52 +211,81 @@ seal_some(struct source *s, struct err *e)
 	return got < 0 ? -1 : n > 1;
 }
 
-/* Remembers the first failure of a pass, and whether anything was done. */
-struct outcome {
-	struct err first;
-	bool did;
-};
-
-static void
-note_outcome(struct outcome *o, int result, const struct err *why)
+static int
+prune_some(struct source *s, struct err *e)
 {
-	o->did = o->did || result == 1;
-	if (result < 0 && o->first.kind == ERR_NONE)
-		o->first = *why;
+	return prune_step(s, false, e);
+}
+
+const struct err *
+source_trouble(const struct source *s)
+{
+	int i;
+
+	for (i = 0; i < SOURCE_PARTS; i++)
+		if (s->trouble[i].kind != ERR_NONE)
+			return &s->trouble[i];
+	return NULL;
+}
+
+/* Runs one part; true when it did something. Its trouble is said once. */
+static bool
+run_part(struct source *s, enum source_part part,
+    int (*run)(struct source *, struct err *))
+{
+	struct err why = {0}, *was = &s->trouble[part];
+	int did = run(s, &why);
+
+	if (did == PART_NOT_NOW)
+		return false;
+	/* The one of sealing is what the pass returns: the caller tells. */
+	if (did < 0 && part != PART_SEAL && strcmp(was->text, why.text) != 0)
+		log_warn("%s", why.text);
+	*was = why;
+	if (did >= 0)
+		was->kind = ERR_NONE;
+	return did == 1;
+}
+
+/* Sealing goes on whatever else is in trouble, so only its own trouble makes
+ * the caller wait. A full disk passes. */
+static int
+seal_outcome(struct source *s, bool did, struct err *e)
+{
+	const struct err *why = &s->trouble[PART_SEAL];
+
+	if (did || why->kind == ERR_NONE)
+		return did;
+	return err_set(
+	    e, why->kind == ERR_FULL ? ERR_RETRY : why->kind, "%s", why->text);
+}
+
+static int
+break_or_seal(struct source *s, struct err *e)
+{
+	break_look(s);
+	if (s->must_break)
+		return break_run(s, e) < 0 ? -1 : 1;
+	return seal_some(s, e);
 }
 
 int
 source_pass(struct source *s, struct err *e)
 {
-	static int (*const parts[])(struct source *, struct err *) = {
-	    seal_some, copyin_step, seal_some, heartbeat, close_idle};
 	uint64_t spool = s->spool_bytes;
-	struct outcome o = {.did = false};
-	struct err why = {0};
-	size_t i;
+	bool did = run_part(s, PART_SEAL, break_or_seal);
 
-	break_look(s);
-	if (s->must_break)
-		note_outcome(&o, break_run(s, &why) < 0 ? -1 : 1, &why);
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		why = (struct err){0};
-		note_outcome(&o, parts[i](s, &why), &why);
+	if (run_part(s, PART_COPYIN, copyin_step)) {
+		did = true;
+		(void)run_part(s, PART_SEAL, break_or_seal);
 	}
-	why = (struct err){0};
-	note_outcome(&o, prune_step(s, false, &why), &why);
+	did = run_part(s, PART_HEARTBEAT, heartbeat) || did;
+	did = run_part(s, PART_CLOSE, close_idle) || did;
+	did = run_part(s, PART_PRUNE, prune_some) || did;
 	if (s->spool_bytes != spool)
 		publish_spool(s);
-	if (o.first.kind != ERR_NONE)
-		set_trouble(s, &o.first);
-	else if (backoff_wait_ms(&s->copyin_backoff, clock_mono_ns()) == 0 &&
-		 !s->paths_changed)
-		set_trouble(s, NULL);
-	source_note(s, o.first.kind != ERR_NONE);
-	if (o.did)
-		return 1;
-	if (o.first.kind == ERR_NONE)
-		return 0;
-	return err_set(e, o.first.kind, "%s", o.first.text);
+	source_note(s, source_trouble(s) != NULL);
+	return seal_outcome(s, did, e);
 }
 
 void
@@ -286,6 +307,8 @@ source_seal_all(struct source *s, struct err *e)
 	capture_status(s->capture, &st);
 	while (got == 1 && s->tip.at.last < st.reserved)
 		got = seal_one(s, true, e);
+	s->prune_ns = 0; /* whoever asks for this wants the rest too */
+	(void)run_part(s, PART_PRUNE, prune_some);
 	publish_spool(s);
 	source_note(s, true);
 	return got < 0 ? -1 : 0;
@@ -294,10 +317,14 @@ source_seal_all(struct source *s, struct err *e)
 int
 source_finish(struct source *s, struct err *e)
 {
+	const struct err *why;
+
 	if (source_seal_all(s, e) < 0)
 		return -1;
 	if (!s->must_break && capture_close_clean(s->capture, e) < 0)
 		return -1;
 	source_note(s, true);
-	return 0;
+	/* What has not worked is not hidden by a clean end. */
+	why = source_trouble(s);
+	return why == NULL ? 0 : err_set(e, why->kind, "%s", why->text);
 }

@@ -26,6 +26,18 @@ struct walk {
 	bool in_copyin; /* one is open after `at` */
 };
 
+/* What a pass consists of; each part has its own trouble. */
+enum source_part {
+	PART_SEAL,
+	PART_COPYIN,
+	PART_HEARTBEAT,
+	PART_CLOSE,
+	PART_PRUNE,
+	SOURCE_PARTS,
+};
+/* A part's result beside 1, 0 and -1: it was not the time to try. */
+#define PART_NOT_NOW 2
+
 struct source {
 	struct home *home;
 	struct group_config group; /* without its volumes */
@@ -70,12 +82,13 @@ struct source {
 	uint64_t heartbeat_wall_ns;
 	uint64_t heartbeat_reserved;
 	uint64_t idle_reserved, idle_ns; /* for closing the group */
-	bool paths_changed;
 	uint64_t note_ns;
-	char trouble[512];
+	struct err trouble[SOURCE_PARTS]; /* kind 0: none */
 };
 
 bool source_has_tip(const struct source *s);
+/* The gravest trouble there is; NULL: none. */
+const struct err *source_trouble(const struct source *s);
 /* Loads all jobs unless that was done a moment ago and !now. */
 int source_jobs(struct source *s, bool now, struct err *e) CHECKED;
 
@@ -108,7 +121,8 @@ int break_run(struct source *s, struct err *e) CHECKED;
 int break_sealed(struct source *s, struct err *e) CHECKED;
 
 /* ---- copyin.c ---- */
-/* Begins, goes on with, or ends a copy-in: 1 when something was done. */
+/* Begins, goes on with, or ends a copy-in: 1 when something was done, 0, -1,
+ * or PART_NOT_NOW. */
 int copyin_step(struct source *s, struct err *e) CHECKED;
 /* A file with so many stored bytes of copied-in content was sealed. */
 void copyin_sealed(struct source *s, uint64_t bytes);
@@ -119,7 +133,8 @@ bool copyin_pending(const struct source *s); /* queued or running */
 uint32_t copyin_percent(const struct source *s);
 
 /* ---- prune.c ---- */
-/* Removes what nobody needs: 1 when something was removed, 0, -1. */
+/* Removes what nobody needs: 1 when something was removed, 0, -1, or
+ * PART_NOT_NOW. */
 int prune_step(struct source *s, bool now, struct err *e) CHECKED;
 
 /* ---- source_note.c ---- */

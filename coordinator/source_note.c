@@ -51,7 +51,7 @@ state_of(const struct source *s, const struct capture_status *st)
 			return "unclean";
 		base = true;
 	}
-	if (s->trouble[0] != '\0')
+	if (source_trouble(s) != NULL)
 		return "stalled";
 	if (base)
 		return "base";
@@ -93,6 +93,7 @@ add_positions(struct note *n, struct source *s, const struct capture_status *st)
 void
 source_note(struct source *s, bool now)
 {
+	const struct err *trouble = source_trouble(s);
 	const struct job *j = copyin_running(s);
 	uint64_t mono = clock_mono_ns();
 	struct capture_status st = {.mode = CAPTURE_OFF};
@@ -106,7 +107,7 @@ source_note(struct source *s, bool now)
 		capture_status(s->capture, &st);
 	add_text(&n, "state", state_of(s, &st));
 	add_text(&n, "reason", s->break_reason);
-	add_text(&n, "trouble", s->trouble);
+	add_text(&n, "trouble", trouble == NULL ? "" : trouble->text);
 	add_text(&n, "mode", mode_name(st.mode));
 	add_positions(&n, s, &st);
 	add_number(&n, "attached", st.attached);
