@@ -47,6 +47,7 @@ struct rig_file {
 	int64_t fail; /* the next issue: this -errno without writing */
 	uint64_t cut; /* the next issue: writes only so many bytes */
 	bool clean;
+	bool direct;
 	bool give_up; /* interrupted() says so */
 };
 void rig_file_open(struct rig_file *f, struct capture *c, const struct rig *r,

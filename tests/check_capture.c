@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The capture core's ordinary life: what is written is in the stream. */
+#include "common/clock.h"
 #include "tests/capture_rig.h"
 #include "tests/unit.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -302,6 +304,65 @@ START_TEST(a_full_spool_fails_or_waits)
 }
 END_TEST
 
+static void *
+write_much(void *ctx)
+{
+	int64_t *n = ctx;
+
+	*n = rig_write(&file, data, 4 * MIB, 0);
+	return NULL;
+}
+
+START_TEST(a_writer_waits_until_there_is_room)
+{
+	struct capture_status s;
+	pthread_t t;
+	int64_t n = 0;
+	int tries = 0;
+
+	begin(1, 8 * MIB);
+	capture_set_spool(sealer, 0, 2 * MIB, CAPTURE_BLOCK);
+	ck_assert_int_eq(pthread_create(&t, NULL, write_much, &n), 0);
+	do {
+		capture_status(sealer, &s);
+		clock_sleep_ms(1);
+	} while (s.waiting == 0 && tries++ < 10000);
+	ck_assert_uint_eq(s.waiting, 1);
+	ck_assert_uint_eq(s.reserved, 2);
+	(void)rig_drain(&rig, sealer);
+	ck_assert_int_eq(pthread_join(t, NULL), 0);
+	ck_assert_int_eq(n, 4 * MIB);
+	capture_status(sealer, &s);
+	ck_assert_uint_eq(s.waiting, 0);
+	end();
+}
+END_TEST
+
+START_TEST(the_copy_is_aligned_for_direct_writes)
+{
+	uint64_t i;
+
+	begin(1, 8 * MIB);
+	rig_file_close(&file);
+	file.fd = open(rig.path[0], O_RDWR | O_DIRECT | O_CLOEXEC);
+	ck_assert_int_ge(file.fd, 0);
+	file.direct = true;
+	for (i = 1; i < 20; i++) {
+		struct rig_file other;
+
+		/* In between, one that is not aligned. */
+		rig_file_open(&other, writer, &rig, 0);
+		ck_assert_int_eq(rig_write(&other, data, 5, 5), 5);
+		rig_file_close(&other);
+		ck_assert_int_eq(rig_write(&file, data + i, i * 4096, i * 8192),
+		    (int64_t)(i * 4096));
+	}
+	ck_assert_int_eq(rig_write(&file, data, 3 * MIB, MIB), 3 * MIB);
+	ck_assert_int_eq(rig_write(&file, data, 100, 0), -EINVAL);
+	end();
+}
+END_TEST
+
 START_TEST(sizes_are_those_of_the_next_transaction)
 {
 	uint64_t size[1];
@@ -345,6 +406,8 @@ suite(void)
 	tcase_add_test(t, control_and_flush_are_in_the_stream);
 	tcase_add_test(t, spans_are_cut_at_copyins);
 	tcase_add_test(t, a_full_spool_fails_or_waits);
+	tcase_add_test(t, a_writer_waits_until_there_is_room);
+	tcase_add_test(t, the_copy_is_aligned_for_direct_writes);
 	tcase_add_test(t, sizes_are_those_of_the_next_transaction);
 	suite_add_tcase(s, t);
 	return s;
