@@ -1,0 +1,160 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# SFTP: whole files or none, the right server only, and no hang is for ever.
+# shellcheck source=tests/sys/lib.sh
+. "$(dirname "$0")/lib.sh"
+need sshd ssh-keygen timeout
+
+TOOL=$BUILD/tests/transport_tool
+[ -x "$TOOL" ] || fail "transport_tool is not built in $BUILD"
+FOLDER=3f0b0e5a-0000-4000-8000-000000000001
+IN=$T/landing/incoming/$FOLDER
+mkdir -p "$IN/ack" "$T/files"
+sshd_start "$T/sshd" "$T/landing" || fail "no SFTP server"
+sshd_may_write "$IN" || fail "rights in $IN"
+BASE=sftp://$SSHD_USER@127.0.0.1:$SSHD_PORT$SSHD_ROOT
+URL=$BASE/incoming
+
+make_files() {
+	local i name
+	for ((i = 1; i <= $1; i++)); do
+		printf -v name '%08x-%016x.aim' "$3" "$i"
+		head -c "$2" /dev/urandom >"$T/files/$name"
+	done
+}
+
+# put FILE...: with the right key and host.
+put() { "$TOOL" put "$URL" "$SSHD_UPLOAD_KEY" "$SSHD_KNOWN_HOSTS" "$FOLDER" "$@"; }
+
+# whole: what can be seen there is what was sent; $SEEN of them.
+whole() {
+	local file
+	SEEN=0
+	for file in "$IN"/*.aim; do
+		[ -e "$file" ] || continue
+		cmp -s "$file" "$T/files/$(basename "$file")" ||
+			fail "$file is not whole"
+		SEEN=$((SEEN + 1))
+	done
+}
+
+say "files arrive as they were sent"
+make_files 20 300k 1
+must put "$T"/files/00000001-*.aim
+whole
+[ "$SEEN" -eq 20 ] || fail "$SEEN of 20 arrived"
+[ -z "$(find "$IN" -name '.*.part')" ] || fail "temporary names are left"
+
+say "a name that is taken is left alone"
+mkdir "$T/other"
+echo other >"$T/other/00000001-0000000000000001.aim"
+must put "$T/other/00000001-0000000000000001.aim"
+whole
+[ "$SEEN" -eq 20 ] || fail "$SEEN files"
+rm -f "$IN"/.*.part
+
+say "acknowledgements are read by their own account, absence is no failure"
+echo hello >"$IN/ack/x.ack"
+chmod 644 "$IN/ack/x.ack"
+expect 0 "$TOOL" get "$URL" "$SSHD_ACK_KEY" "$SSHD_KNOWN_HOSTS" \
+	"$FOLDER/ack/x.ack"
+says hello
+expect 3 "$TOOL" get "$URL" "$SSHD_ACK_KEY" "$SSHD_KNOWN_HOSTS" \
+	"$FOLDER/ack/none.ack"
+head -c 40000 /dev/zero >"$IN/ack/big.ack"
+chmod 644 "$IN/ack/big.ack"
+expect 4 "$TOOL" get "$URL" "$SSHD_ACK_KEY" "$SSHD_KNOWN_HOSTS" \
+	"$FOLDER/ack/big.ack"
+says 'larger than is accepted'
+"$TOOL" put "$URL" "$SSHD_ACK_KEY" "$SSHD_KNOWN_HOSTS" "$FOLDER" \
+	"$T/other/00000001-0000000000000001.aim" 2>/dev/null &&
+	fail "the reading account can write"
+
+say "another server's key: nothing is sent"
+ssh-keygen -q -t ed25519 -N '' -f "$T/stranger"
+echo "[127.0.0.1]:$SSHD_PORT $(cut -d' ' -f1,2 "$T/stranger.pub")" \
+	>"$T/wrong_hosts"
+cp "$T/files/00000001-0000000000000001.aim" "$T/other/00000009-0000000000000001.aim"
+expect 4 "$TOOL" put "$URL" "$SSHD_UPLOAD_KEY" "$T/wrong_hosts" "$FOLDER" \
+	"$T/other/00000009-0000000000000001.aim"
+says 'HOST KEY IS NOT THE ONE'
+expect 4 "$TOOL" check "$URL" "$SSHD_UPLOAD_KEY" -
+says 'known-hosts'
+echo "[127.0.0.1]:$((SSHD_PORT + 1)) $(cut -d' ' -f1,2 "$T/sshd/host.pub")" \
+	>"$T/wrong_hosts"
+expect 4 "$TOOL" put "$URL" "$SSHD_UPLOAD_KEY" "$T/wrong_hosts" "$FOLDER" \
+	"$T/other/00000009-0000000000000001.aim"
+says 'ssh-keyscan'
+[ -z "$(find "$IN" -name '*00000009-*')" ] || fail "something was sent"
+
+say "a key that is not let in, a folder that is not there, nobody listening"
+expect 4 "$TOOL" put "$URL" "$T/stranger" "$SSHD_KNOWN_HOSTS" "$FOLDER" \
+	"$T/other/00000009-0000000000000001.aim"
+says 'authorized_keys'
+expect 1 "$TOOL" put "$BASE/nowhere" "$SSHD_UPLOAD_KEY" "$SSHD_KNOWN_HOSTS" \
+	"$FOLDER" "$T/other/00000009-0000000000000001.aim"
+says 'mirror add'
+chmod 644 "$T/stranger"
+expect 4 "$TOOL" check "$URL" "$T/stranger" "$SSHD_KNOWN_HOSTS"
+says 0600
+
+say "the server is killed midway: what is seen is whole, again is harmless"
+make_files 40 2M 2
+# shellcheck disable=SC2034 # for sshd_start
+SSHD_FIXED_PORT=$SSHD_PORT
+put "$T"/files/00000002-*.aim 2>"$T/put.log" &
+putter=$!
+seen_some() { [ -e "$IN/00000002-0000000000000003.aim" ]; }
+within 20 seen_some || fail "nothing arrives"
+# shellcheck disable=SC2046 # a list of numbers
+kill -9 $(family "$SSHD_PID")
+wait "$SSHD_PID" 2>/dev/null
+begin=$SECONDS rc=0
+wait "$putter" || rc=$?
+[ $rc -eq 1 ] || fail "status $rc when the server died: $(cat "$T/put.log")"
+[ $((SECONDS - begin)) -lt 60 ] || fail "noticed only after $((SECONDS - begin)) s"
+whole
+expect 1 put "$T/files/00000002-0000000000000001.aim"
+sshd_start "$T/sshd" "$T/landing" || fail "the server does not start again"
+must put "$T"/files/00000002-*.aim
+whole
+[ "$SEEN" -eq 60 ] || fail "$SEEN of 60 arrived"
+rm -f "$IN"/.*.part
+
+say "the server is stopped: it is given up in time"
+make_files 40 2M 3
+put "$T"/files/00000003-*.aim 2>"$T/put.log" &
+putter=$!
+seen_some() { [ -e "$IN/00000003-0000000000000002.aim" ]; }
+within 20 seen_some || fail "nothing arrives"
+stopped=$(family "$SSHD_PID")
+# shellcheck disable=SC2086 # a list of numbers
+kill -STOP $stopped
+begin=$SECONDS rc=0
+wait "$putter" || rc=$?
+# shellcheck disable=SC2086
+kill -CONT $stopped
+[ $rc -eq 1 ] || fail "status $rc when the server stopped: $(cat "$T/put.log")"
+[ $((SECONDS - begin)) -lt 75 ] || fail "given up only after $((SECONDS - begin)) s"
+echo "   given up after $((SECONDS - begin)) s: $(cat "$T/put.log")"
+whole
+must put "$T"/files/00000003-*.aim
+whole
+
+if is_root; then
+	say "the disk there is full: nothing appears, and that is said"
+	mkdir -p "$T/landing/full"
+	mount -t tmpfs -o size=3m none "$T/landing/full" || skip "cannot mount"
+	# shellcheck disable=SC2016 # expanded when it runs
+	at_end 'umount "$T/landing/full"'
+	mkdir -p "$T/landing/full/$FOLDER/ack"
+	sshd_may_write "$T/landing/full/$FOLDER"
+	make_files 1 6M 4
+	expect 1 "$TOOL" put "$BASE/full" "$SSHD_UPLOAD_KEY" \
+		"$SSHD_KNOWN_HOSTS" "$FOLDER" \
+		"$T/files/00000004-0000000000000001.aim"
+	echo "   $OUT"
+	[ -z "$(find "$T/landing/full" -name '0*.aim')" ] ||
+		fail "a part of a file appeared"
+fi
+pass
