@@ -2,6 +2,7 @@
 #include "manager/aimdump/examine.h"
 
 #include "common/cleanup.h"
+#include "common/name.h"
 #include "common/sys.h"
 
 #include <fcntl.h>
@@ -17,22 +18,23 @@ cleanup_reader(struct reader **r)
 
 /* Never blocks: a FIFO or a device is not read. */
 static int
-open_file(const char *path, int *out, struct err *e)
+open_file(const char *path, const char *shown, int *out, struct err *e)
 {
 	AUTO_CLOSE int fd =
 	    sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat st;
 
 	if (fd < 0)
-		return err_sys(e, "open %s", path);
+		return err_sys(e, "open %s", shown);
 	if (fstat(fd, &st) < 0)
-		return err_sys(e, "stat %s", path);
+		return err_sys(e, "stat %s", shown);
 	if (S_ISDIR(st.st_mode))
 		return err_set(e, ERR_REFUSED,
-		    "%s is a directory; give the journal files in it", path);
+		    "%s is a directory; give the journal files in it", shown);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_REFUSED,
-		    "%s is a FIFO, socket or device, not a journal file", path);
+		    "%s is a FIFO, socket or device, not a journal file",
+		    shown);
 	*out = STEAL_FD(fd);
 	return 0;
 }
@@ -46,11 +48,11 @@ is_news(const struct err *e)
 
 /* The file's name stands above it already. */
 static const char *
-without_path(const struct err *e, const char *path)
+without_path(const struct err *e, const char *shown)
 {
-	size_t n = strlen(path);
+	size_t n = strlen(shown);
 
-	if (strncmp(e->text, path, n) == 0 &&
+	if (strncmp(e->text, shown, n) == 0 &&
 	    strncmp(e->text + n, ": ", 2) == 0)
 		return e->text + n + 2;
 	return e->text;
@@ -193,7 +195,7 @@ examine_reader(
 		first = later;
 	}
 	if (rc < 0)
-		f->error = without_path(&first, f->path);
+		f->error = without_path(&first, f->shown);
 	x->show.end(&x->show, f);
 	return rc < 0 ? EXAMINE_INVALID : EXAMINE_VALID;
 }
@@ -201,22 +203,24 @@ examine_reader(
 int
 examine_file(struct examine *x, const char *path, struct err *e)
 {
+	char shown[256];
 	struct finding f = {.path = path,
+	    .shown = name_quote(path, strlen(path), shown, sizeof(shown)),
 	    .signature = "not checked",
 	    .digests = "not checked",
 	    .chain = "not checked"};
 	AUTO(cleanup_reader) struct reader *r = NULL;
 	AUTO_CLOSE int fd = -1;
 
-	if (open_file(path, &fd, e) < 0)
+	if (open_file(path, shown, &fd, e) < 0)
 		return EXAMINE_UNREADABLE;
-	if (reader_open(fd, path, &r, e) == 0)
+	if (reader_open(fd, shown, &r, e) == 0)
 		return examine_reader(x, r, &f, e);
 	if (!is_news(e))
 		return EXAMINE_UNREADABLE;
 	f.error = foreign(fd, e);
 	if (f.error == e->text)
-		f.error = without_path(e, path);
+		f.error = without_path(e, shown);
 	x->has_before = false;
 	x->show.begin(&x->show, &f);
 	x->show.end(&x->show, &f);

@@ -14,6 +14,7 @@
 /* What was found out about one file. Texts are NULL when there are none. */
 struct finding {
 	const char *path;
+	const char *shown;	     /* the path without control characters */
 	const struct reader *reader; /* NULL: not even a header */
 	const char *error;	     /* why it is not valid */
 	const char *signature;	     /* "valid", "invalid", "not checked" */

@@ -3,7 +3,6 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/name.h"
 #include "fileformat/note.h"
 
 #include <ctype.h>
