@@ -4,7 +4,7 @@
  * numbers may have been used, so one durable write serves a thousand
  * acknowledgements and none is ever used twice. Should that file be lost, the
  * last acknowledgement, which we signed ourselves, tells; should both be lost,
- * the clock does: no thousand of them is used up in a thousandth of a second.
+ * the clock does: a nanosecond each is more than they take.
  */
 #include "coordinator/publish.h"
 
@@ -79,7 +79,7 @@ publisher_init(
 	published = published_counter(p);
 	p->counter = saved > published ? saved : published;
 	if (p->counter == 0)
-		p->counter = clock_wall_ns() / 1000;
+		p->counter = clock_wall_ns();
 	p->reserved = p->counter;
 }
 

@@ -61,6 +61,7 @@ tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 UNIT_TESTS += \
 	tests/check_apply \
 	tests/check_mirror_state \
+	tests/check_mirror_sweep \
 	tests/check_receive \
 	tests/check_target
 
@@ -68,6 +69,7 @@ MIRROR_UNIT = \
 	tests/mirror_unit.c tests/mirror_unit.h \
 	tests/stream_maker.c tests/stream_maker.h
 tests_check_apply_SOURCES = tests/check_apply.c $(MIRROR_UNIT)
+tests_check_mirror_sweep_SOURCES = tests/check_mirror_sweep.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 
 # site, requests, manager
