@@ -300,6 +300,39 @@ START_TEST(a_recovery_for_another_mirror_does_not_count)
 }
 END_TEST
 
+START_TEST(only_the_end_of_its_own_copyin_counts)
+{
+	struct uuid ours = u.maker.mirror, other, own;
+
+	memset(&u.maker.mirror, 9, sizeof(u.maker.mirror));
+	maker_copyin_begin(&u.maker, COPYIN_BASE);
+	other = u.maker.copyin;
+	(void)maker_seal(&u.maker, u.made);
+	u.maker.mirror = ours;
+	maker_copyin_begin(&u.maker, COPYIN_BASE);
+	own = u.maker.copyin;
+	maker_copyin(&u.maker, 0, 0, SIZE);
+	(void)maker_seal(&u.maker, u.made);
+	/* The other one ends first. */
+	u.maker.copyin = other;
+	maker_copyin_end(&u.maker);
+	u.maker.consistent = false;
+	(void)maker_seal(&u.maker, u.made);
+	deliver_all(&u);
+	run_both(&u);
+	mirror_stands_at(&u, newest());
+	state_is(ACK_INCONSISTENT, false, "");
+	u.maker.copyin = own;
+	maker_copyin(&u.maker, 1, 0, SIZE);
+	maker_copyin_end(&u.maker);
+	(void)maker_seal(&u.maker, u.made);
+	deliver_all(&u);
+	run_both(&u);
+	mirror_stands_at(&u, newest());
+	state_is(ACK_STREAMING, true, "");
+}
+END_TEST
+
 START_TEST(a_gap_holds_like_a_break)
 {
 	uint32_t before, i;
@@ -389,7 +422,7 @@ change_staged(uint32_t i, uint64_t off)
 
 START_TEST(a_staged_file_that_rots_has_to_come_again)
 {
-	static const uint64_t places[] = {3, 100, 700, 1000, 1500};
+	static const uint64_t places[] = {3, 100, 700, 1500, 4000};
 	struct err e = {0};
 	struct receive *r = NULL;
 	uint32_t bad;
@@ -709,6 +742,7 @@ main(void)
 	tcase_add_test(t, over_a_break_the_old_image_is_kept);
 	tcase_add_test(t, a_break_in_a_recovery_needs_another_one);
 	tcase_add_test(t, a_recovery_for_another_mirror_does_not_count);
+	tcase_add_test(t, only_the_end_of_its_own_copyin_counts);
 	tcase_add_test(t, a_gap_holds_like_a_break);
 	tcase_add_test(t, an_inconsistent_mirror_applies_over_a_break_at_once);
 	tcase_add_test(t, a_base_restores_as_well_as_a_recovery);

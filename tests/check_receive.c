@@ -469,6 +469,55 @@ START_TEST(what_comes_from_elsewhere_is_refused)
 }
 END_TEST
 
+/* Made by somebody who has no key of the source but says so. */
+static void
+forge(uint8_t *bytes, size_t len, const struct sign_secret *key)
+{
+	struct journal_volume volumes[MAKER_VOLUMES];
+	struct journal_header h;
+	uint8_t signature[SIGNATURE_LEN];
+	uint32_t i;
+
+	ck_assert_int_eq(header_decode(bytes, len, &h, NULL), VERDICT_WHOLE);
+	for (i = 0; i < MAKER_VOLUMES; i++)
+		header_volume(bytes, &h, i, &volumes[i]);
+	ck_assert_int_eq(sign_key_id(&u.maker.key.pub, h.key_id, NULL), 0);
+	header_encode(&h, volumes, NULL, bytes);
+	header_blank(bytes);
+	ck_assert_int_eq(sign_bytes(key, JOURNAL_DOMAIN, bytes, h.header_len,
+			     signature, NULL),
+	    0);
+	header_set_signature(bytes, signature);
+	header_fix_sum(bytes, h.header_len);
+}
+
+START_TEST(a_forged_signature_is_refused)
+{
+	struct sign_secret other, ours = u.maker.key;
+	size_t len;
+	AUTO_FREE uint8_t *bytes = NULL;
+	AUTO_FREE uint8_t *copy = NULL;
+
+	make_stream(1);
+	deliver(&u, 0);
+	deliver(&u, 1);
+	deliver(&u, 2);
+	receive();
+	ck_assert_int_eq(sign_make(&other, NULL), 0);
+	bytes = made_bytes(&u, 3, &len);
+	copy = malloc(len);
+	memcpy(copy, bytes, len);
+	forge(bytes, len, &other);
+	bad_file(bytes, len);
+	ck_assert(is_quarantined(&u, "signature"));
+	/* The forging itself does not spoil it. */
+	forge(copy, len, &ours);
+	deliver_bytes(&u, u.maker.file[3].name, copy, len);
+	receive();
+	stored_is(3);
+}
+END_TEST
+
 START_TEST(the_same_name_with_other_content_is_an_alarm)
 {
 	struct maker *m = &u.maker;
@@ -844,6 +893,7 @@ main(void)
 	tcase_add_loop_test(t, a_flipped_bit_anywhere_is_refused, 0, 8);
 	tcase_add_test(t, bytes_beyond_the_end_are_refused);
 	tcase_add_loop_test(t, what_comes_from_elsewhere_is_refused, 0, 8);
+	tcase_add_test(t, a_forged_signature_is_refused);
 	tcase_add_test(t, the_same_name_with_other_content_is_an_alarm);
 	tcase_add_test(t, a_name_that_lies_is_refused);
 	tcase_add_test(t, hostile_names_are_put_aside);
