@@ -33,6 +33,7 @@ preloaddir = $(pkglibdir)
 preload_PROGRAMS = libaim-preload.so
 libaim_preload_so_SOURCES = \
 	aimdriver/preload/aio.c \
+	aimdriver/preload/attributes.c \
 	aimdriver/preload/copy.c \
 	aimdriver/preload/elf.c \
 	aimdriver/preload/environ.c \

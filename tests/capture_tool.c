@@ -8,6 +8,8 @@
  *   capture_tool replay HOME GROUP MIRROR...   redrives what was captured and
  *                 is not yet taken onto the mirrors (one for each volume);
  *                 prints "transactions: N"
+ *   capture_tool settle HOME GROUP     as a writer who comes and goes: the last
+ *                 one notes the volumes' times
  *   capture_tool passive HOME GROUP    mode OFF from now on
  */
 #include "aimdriver/capture.h"
@@ -200,6 +202,20 @@ passive(const char *home, const char *group)
 	return 0;
 }
 
+static int
+settle(const char *home, const char *group)
+{
+	struct capture *c = NULL;
+	struct uuid id;
+	struct err e = {0};
+
+	if (uuid_parse(group, &id, &e) < 0 ||
+	    capture_attach(home, &id, CAPTURE_WRITER, &c, &e) < 0)
+		return fail("settle", &e);
+	capture_detach(c);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -207,9 +223,12 @@ main(int argc, char **argv)
 		return create(argv[2], argv[3], argv + 4);
 	if (argc >= 5 && strcmp(argv[1], "replay") == 0)
 		return replay(argv[2], argv[3], argv + 4);
+	if (argc == 4 && strcmp(argv[1], "settle") == 0)
+		return settle(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "passive") == 0)
 		return passive(argv[2], argv[3]);
 	fprintf(stderr, "usage: capture_tool create HOME LIMIT VOLUME... | "
-			"replay HOME GROUP MIRROR... | passive HOME GROUP\n");
+			"replay HOME GROUP MIRROR... | "
+			"settle HOME GROUP | passive HOME GROUP\n");
 	return 2;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What cannot be captured is not started, and programs say why.
 
+# shellcheck disable=SC2016 # $V is for the commands to expand
 # shellcheck source=tests/driver.sh
 . "$(dirname "$0")/../driver.sh"
 bad=0
@@ -46,6 +47,18 @@ mv "$T/v.away" "$T/v"
 expect 125 'changed outside AIM' captured true
 group "$T/v"
 expect 0 '' captured true
+
+# What the program itself does to times and rights is no change outside.
+for command in 'touch $V' 'chmod 640 $V' 'chown $(id -u) $V' \
+	'touch -d yesterday $V' 'cp --attributes-only -p /etc/passwd $V' \
+	'rsync -a --inplace $V.mirror $V' \
+	'python3 -c "import os; os.setxattr(\"$V\", \"user.x\", b\"1\")"'; do
+	replay || fail replay
+	"$TOOL" settle "$AIM" "$GROUP" || fail settle
+	expect 0 '' env V="$T/v" AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" \
+		bash -c "$command"
+	expect 0 '' captured true
+done
 
 # ---- companions ----
 cat >"$T/empty.c" <<'END'
