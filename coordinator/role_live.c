@@ -149,7 +149,9 @@ role_live(struct role *r, struct home *h, int report)
 			nap(r, next_backoff(&t, &e), false);
 			continue;
 		}
-		recovered(&t);
+		/* A pass that found nothing to do proves nothing. */
+		if (did > 0)
+			recovered(&t);
 		nap(r, did == 0 ? wait_ms : 0, did == 0);
 	}
 	if (r->work == NULL)

@@ -161,8 +161,7 @@ look_at_ship(
 {
 	char text[REASON_LIMIT];
 
-	if (note_of(
-		h, &d->config->uuid, "ship", "reason", text, sizeof(text)) &&
+	if (note_of(h, &d->config->uuid, "ship", "error", text, sizeof(text)) &&
 	    text[0] != 0) {
 		if (d->state < STATUS_STALLED)
 			d->state = STATUS_STALLED;
@@ -270,6 +269,10 @@ judge_source(struct home *h, struct status_group *g)
 
 	if (note_of(
 		h, &g->source->uuid, "source", "reason", text, sizeof(text)) &&
+	    text[0] != 0)
+		worse(g, STATUS_STALLED, text);
+	if (note_of(
+		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
 	    text[0] != 0)
 		worse(g, STATUS_STALLED, text);
 	if (g->capture.needs_recovery)

@@ -136,7 +136,7 @@ lib_end() {
 		for log in "$T"/*.log; do
 			[ -s "$log" ] || continue
 			echo "== the end of $(basename "$log")"
-			tail -n 25 "$log"
+			tail -n 12 "$log"
 		done
 		[ -n "${FAILED:-}" ] || echo "FAIL: status $rc"
 	fi
@@ -313,6 +313,15 @@ serve() {
 	need sshd ssh-keygen
 	sshd_start "$T/sshd" "$T/landing" || fail "no SFTP server"
 	ln -sf sshd/sshd.log "$T/sshd.log"
+}
+
+# unserve: the SFTP server dies.
+unserve() {
+	# shellcheck disable=SC2046 # a list of numbers
+	{
+		kill -9 $(family "$SSHD_PID")
+		wait "$SSHD_PID"
+	} 2>/dev/null
 }
 
 # both: coordinators of both sites.
