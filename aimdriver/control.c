@@ -258,6 +258,17 @@ check_control(struct capture *c, const struct uuid *group, struct err *e)
 	return 0;
 }
 
+/*
+ * A fault brings in the one page that it is for. Reading ahead would fill
+ * megabytes with zeroes that are about to be overwritten, in large folios that
+ * the file system goes through again with each page that is touched.
+ */
+static void
+touch_single_pages(struct capture *c)
+{
+	(void)madvise(c->segments, SEGMENTS_LEN, MADV_RANDOM);
+}
+
 int
 control_map(struct capture *c, struct err *e)
 {
@@ -292,6 +303,7 @@ control_map(struct capture *c, struct err *e)
 		    "is it limited by ulimit -v?)",
 		    c->where, (uintmax_t)(SEGMENTS_LEN >> 30));
 	c->segments = p;
+	touch_single_pages(c);
 	return 0;
 }
 
@@ -329,6 +341,7 @@ set_segments_aside(struct capture *c, struct err *e)
 	if (mmap(c->segments, SEGMENTS_LEN, PROT_NONE, MAP_SHARED | MAP_FIXED,
 		c->segments_fd, 0) == MAP_FAILED)
 		return err_sys(e, "map %s/segments", c->where);
+	touch_single_pages(c);
 	return 0;
 }
 

@@ -17,4 +17,3 @@ dist_noinst_SCRIPTS += tests/bench/bench.py
 # All of them, for a quarter of an hour or more.
 bench: all
 	$(srcdir)/tests/bench/bench.py --build .
-.PHONY: bench
