@@ -67,7 +67,7 @@ check_order(const struct track *t, const struct iocb *b, struct why *why)
 		return BAD("follows the end of a copy-in in the same file");
 	if ((b->op == OP_COPYIN_BEGIN) !=
 	    (h->kind == JOURNAL_COPYIN_OPEN && t->count == 0))
-		return BAD("a %s as entry %" PRIu32 " of a %s file",
+		return BAD("operation %s as entry %" PRIu32 " of a %s file",
 		    op_name(b->op), t->count, journal_kind_name(h->kind));
 	return VERDICT_WHOLE;
 }

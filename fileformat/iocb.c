@@ -92,7 +92,8 @@ check_len(const struct iocb *b, struct why *why)
 	}
 	if (b->len < least || b->len > most)
 		return verdict_say(why, VERDICT_CORRUPT, AT_LEN,
-		    "length %" PRIu64 " of a %s is not %" PRIu64 "..%" PRIu64,
+		    "length %" PRIu64 " of operation %s is not %" PRIu64
+		    "..%" PRIu64,
 		    b->len, op_name(b->op), least, most);
 	return VERDICT_WHOLE;
 }
@@ -118,7 +119,8 @@ iocb_check(const struct iocb *b, struct why *why)
 		    "transaction number 0 is never valid");
 	if (!has_off && b->off != 0)
 		return verdict_say(why, VERDICT_CORRUPT, AT_OFF,
-		    "a %s has no offset, but offset %" PRIu64 " is given",
+		    "operation %s has no offset, but offset %" PRIu64
+		    " is given",
 		    op_name(b->op), b->off);
 	if (check_len(b, why) != VERDICT_WHOLE)
 		return VERDICT_CORRUPT;
@@ -129,7 +131,8 @@ iocb_check(const struct iocb *b, struct why *why)
 		    b->len);
 	if (!op_has_data(b->op) && (b->data_off != 0 || b->data_sum != 0))
 		return verdict_say(why, VERDICT_CORRUPT, AT_DATA_OFF,
-		    "a %s has no data, but data is pointed to", op_name(b->op));
+		    "operation %s has no data, but data is pointed to",
+		    op_name(b->op));
 	return VERDICT_WHOLE;
 }
 

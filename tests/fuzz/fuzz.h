@@ -18,8 +18,8 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 			__builtin_trap();                                      \
 	} while (0)
 
-/* Make right again what an adversary can make right: all checksums and the
- * digest of the stored bytes. They change nothing that is out of bounds. */
+/* Make right again what an adversary can make right: all checksums, and of a
+ * journal file both digests. They change nothing that is out of bounds. */
 void fuzz_mend_header(uint8_t *data, size_t size);
 void fuzz_mend_iocb(uint8_t *data, uint64_t seed);
 void fuzz_mend_chunk(uint8_t *data, size_t size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/fuzz.h"
 
+#include "aimdriver/digest.h"
 #include "fileformat/codec.h"
 #include "fileformat/iocb.h"
 #include "fileformat/le.h"
@@ -87,20 +88,60 @@ mend_iocbs(uint8_t *data, size_t size, const uint8_t *raw, size_t raw_len)
 	}
 }
 
+/* Of a header that makes sense: entries as they are stored. */
+static void
+mend_content(uint8_t *data, size_t size, const uint8_t *raw, size_t raw_len)
+{
+	static struct journal_volume volumes[JOURNAL_VOLUME_LIMIT];
+	static struct uuid targets[JOURNAL_TARGET_LIMIT];
+	struct digest canonical = {0};
+	uint8_t iocbs[DIGEST_LEN], digest[DIGEST_LEN];
+	struct journal_header h;
+	uint32_t i;
+
+	if (header_decode(data, size, &h, NULL) != VERDICT_WHOLE ||
+	    h.data_off > size)
+		return;
+	for (i = 0; i < h.volume_count; i++)
+		header_volume(data, &h, i, &volumes[i]);
+	for (i = 0; i < h.target_count; i++)
+		header_target(data, &h, i, &targets[i]);
+	if (digest_begin(&canonical, NULL) < 0)
+		abort();
+	for (i = 0; i < h.iocb_count; i++) {
+		uint8_t entry[IOCB_CANONICAL_LEN];
+
+		memcpy(entry, data + h.iocb_off + (size_t)i * h.iocb_len,
+		    sizeof(entry));
+		memset(entry + 12, 0, 4);
+		if (digest_add(&canonical, entry, sizeof(entry), NULL) < 0)
+			abort();
+	}
+	if (digest_end(&canonical, iocbs, NULL) < 0 ||
+	    digest_bytes(raw, raw_len, digest, NULL) < 0 ||
+	    digest_content(
+		&h, volumes, targets, iocbs, digest, data + 296, NULL) < 0)
+		abort();
+	digest_release(&canonical);
+	header_fix_sum(data, h.header_len);
+}
+
 void
 fuzz_mend_journal(uint8_t *data, size_t size)
 {
 	static uint8_t raw[RAW_LIMIT];
 	uint64_t data_off;
+	size_t raw_len = 0;
 	uint32_t len;
 
 	if (header_peek(data, size, &len, NULL) != VERDICT_WHOLE || len > size)
 		return;
 	data_off = le_get64(data + 72);
-	mend_iocbs(data, size, raw,
-	    data_off > size ? 0
-			    : mend_chunks(data, size, (size_t)data_off, raw));
+	if (data_off <= size)
+		raw_len = mend_chunks(data, size, (size_t)data_off, raw);
+	mend_iocbs(data, size, raw, raw_len);
 	if (digest_bytes(data + len, size - len, data + 328, NULL) < 0)
 		abort();
 	header_fix_sum(data, len);
+	mend_content(data, size, raw, raw_len);
 }
