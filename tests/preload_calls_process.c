@@ -177,8 +177,8 @@ jump_out(const char *path)
 	char *p = pattern(1u << 20, 1);
 
 	(void)signal(SIGALRM, jump);
-	start_timer(700);
-	(void)sigsetjmp(back, 1);
+	if (sigsetjmp(back, 1) == 0)
+		start_timer(700);
 	while (jumps++ < 200)
 		if (pwrite(fd, p, 1u << 20, 4096) != 1 << 20)
 			exit(3);

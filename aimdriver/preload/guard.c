@@ -47,8 +47,8 @@ touch(const volatile char *p)
  * at this very moment, which ends the program as any such fault would (the
  * transaction becomes void: nothing was written).
  */
-int64_t
-px_readable(const struct iovec *iov, int count, uint64_t max, uint64_t *total)
+static int64_t
+touch_all(const struct iovec *iov, int count, uint64_t max, uint64_t *total)
 {
 	volatile uint64_t good = 0, sum = 0;
 	volatile bool summed = false;
@@ -61,10 +61,8 @@ px_readable(const struct iovec *iov, int count, uint64_t max, uint64_t *total)
 	for (int i = 0; i < count; i++) {
 		touch((const volatile char *)&iov[i]);
 		if ((int64_t)iov[i].iov_len < 0 ||
-		    sum + iov[i].iov_len > INT64_MAX) {
-			px_self.fault = NULL;
+		    sum + iov[i].iov_len > INT64_MAX)
 			return -EINVAL;
-		}
 		sum += iov[i].iov_len;
 	}
 	summed = true;
@@ -85,10 +83,22 @@ px_readable(const struct iovec *iov, int count, uint64_t max, uint64_t *total)
 			good += n;
 		}
 	}
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	px_self.fault = NULL;
 	*total = sum;
 	return (int64_t)good;
+}
+
+/* No handler may leave by longjmp while `fault` is set. */
+int64_t
+px_readable(const struct iovec *iov, int count, uint64_t max, uint64_t *total)
+{
+	int64_t r;
+
+	px_enter();
+	r = touch_all(iov, count, max, total);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	px_self.fault = NULL;
+	px_leave();
+	return r;
 }
 
 bool
