@@ -2,7 +2,37 @@
 /* request_base: base (group, destination): queues a full copy-in. */
 #include "coordinator/request.h"
 
+#include "aimdriver/capture.h"
 #include "coordinator/job.h"
+
+#include <string.h>
+
+/*
+ * When a volume was changed or replaced outside AIM, nothing is captured
+ * until the operator has said that it is meant: this is how. The group then
+ * begins a new epoch, and what changed comes with the copy-in.
+ */
+static int
+accept_changes(struct change *ch, const struct group_config *g, struct err *e)
+{
+	struct capture *c;
+	struct err why = {0};
+
+	if (capture_attach(
+		ch->home->path, &g->uuid, CAPTURE_COORDINATOR, &c, &why) == 0) {
+		capture_detach(c);
+		return 0;
+	}
+	if (why.kind != ERR_REFUSED || strstr(why.text, "outside AIM") == NULL)
+		return 0; /* the source role will tell */
+	if (change_has(ch, "dry-run"))
+		return buf_printf(
+		    &ch->err, e, "would be accepted: %s\n", why.text);
+	if (capture_accept_volumes(ch->home->path, &g->uuid, e) < 0)
+		return -1;
+	return buf_printf(
+	    &ch->err, e, "accepted, and part of this base: %s\n", why.text);
+}
 
 static int
 queue_one(struct change *ch, const struct group_config *g,
@@ -27,16 +57,20 @@ request_base(struct change *ch, struct err *e)
 
 	if (g == NULL)
 		return -1;
-	if (only[0] != 0) {
-		d = change_destination(ch, g, only, e);
-		return d == NULL ? -1 : queue_one(ch, g, d, e);
-	}
 	d = snapshot_destinations(&ch->now, &g->uuid, &count);
 	if (d == NULL)
 		return err_set(e, ERR_REFUSED,
 		    "group '%s' has no destination yet: add one with "
 		    "'aim-manager destination add NAME --group %s ...'",
 		    g->name, g->name);
+	if (only[0] != 0) {
+		d = change_destination(ch, g, only, e);
+		count = 1;
+	}
+	if (d == NULL)
+		return -1;
+	if (accept_changes(ch, g, e) < 0)
+		return err_at(e, "group '%s'", g->name);
 	for (uint32_t i = 0; i < count; i++)
 		if (queue_one(ch, g, &d[i], e) < 0)
 			return -1;

@@ -157,6 +157,23 @@ take_lock(struct role *r, struct home *h, struct err *e)
 	return 0;
 }
 
+/* For status: a worker that cannot be opened cannot tell itself. */
+static void
+note_failure(struct role *r, struct home *h, const char *text)
+{
+	bool source = r->kind == ROLE_SOURCE;
+	struct note_pair pairs[] = {
+	    {"state", "stalled"}, {source ? "trouble" : "error", text}};
+	char name[UUID_TEXT + 8], uuid[UUID_TEXT];
+
+	if (!source && r->kind != ROLE_SHIP)
+		return; /* a mirror's roles do */
+	(void)snprintf(name, sizeof(name), "%s.%s",
+	    uuid_text(&r->subject, uuid), kind_names[r->kind]);
+	/* Status only: the next one will say it. */
+	(void)!note_write(h, name, pairs, 2, NULL);
+}
+
 int
 role_open(struct role *r, struct home *h, struct err *e)
 {
@@ -182,6 +199,7 @@ role_open(struct role *r, struct home *h, struct err *e)
 		break;
 	}
 	if (done < 0) {
+		note_failure(r, h, e == NULL ? "" : e->text);
 		r->work = NULL;
 		cleanup_fd(&r->lock);
 		r->lock = -1;
