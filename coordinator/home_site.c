@@ -140,6 +140,27 @@ open_private(int keys, int *out, struct err *e)
 	return 0;
 }
 
+/* keys/site.pub is what other sites were told: another key would make all
+ * that it signs worthless there. */
+static int
+check_public(int keys, const struct sign_secret *k, struct err *e)
+{
+	AUTO(buf_release) struct buf b = {0};
+	char hex[2 * sizeof(k->pub.key) + 1];
+	struct err why = {0};
+
+	if (io_read_file(keys, "site.pub", SITE_FILE_LIMIT, &b, &why) < 0)
+		return why.sys == ENOENT
+			   ? 0
+			   : err_set(e, why.kind, "keys/%s", why.text);
+	(void)hex_text(k->pub.key, sizeof(k->pub.key), hex);
+	if (b.len >= strlen(hex) && memcmp(b.data, hex, strlen(hex)) == 0)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+	    "keys/site.key is not the key that belongs to keys/site.pub: put "
+	    "the right one back");
+}
+
 int
 home_key_load(int keys, struct sign_secret *out, struct err *e)
 {
@@ -162,6 +183,8 @@ home_key_load(int keys, struct sign_secret *out, struct err *e)
 	}
 	if (sign_derive(&k, e) < 0)
 		return err_at(e, "keys/site.key");
+	if (check_public(keys, &k, e) < 0)
+		return -1;
 	*out = k;
 	return 0;
 }

@@ -268,7 +268,7 @@ judge_source(struct home *h, struct status_group *g)
 	char text[REASON_LIMIT];
 
 	if (note_of(
-		h, &g->source->uuid, "source", "reason", text, sizeof(text)) &&
+		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
 	    text[0] != 0)
 		worse(g, STATUS_STALLED, text);
 	if (note_of(
@@ -300,7 +300,9 @@ advise_source(const struct status *s, struct status_group *g)
 			    home, g->destinations[i].config->name, g->name);
 			return;
 		}
-	if (!g->source->exported)
+	if (strstr(g->reason, "outside AIM") != NULL)
+		what = "base"; /* it accepts the change */
+	else if (!g->source->exported)
 		what = "group export";
 	else if (g->destination_count == 0) {
 		(void)snprintf(g->next, sizeof(g->next),

@@ -28,7 +28,7 @@ enum status_state {
 };
 const char *status_state_name(enum status_state s);
 
-#define REASON_LIMIT 320
+#define REASON_LIMIT 512
 
 struct status_destination {
 	const struct destination_config *config;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status_text: the table for people, 80 columns wide. */
+/* status_text: the table for people: 80 columns, but for reasons and paths. */
 #include "manager/status.h"
 
 #include <stdint.h>
@@ -35,33 +35,12 @@ duration(double seconds, char out[16])
 	return out;
 }
 
-/* Text folded to the width, each line indented. */
+/* Reasons and commands are not folded, so that they can be searched for and
+ * pasted. */
 static int
-fold(struct buf *b, const char *label, const char *text, struct err *e)
+line(struct buf *b, const char *label, const char *text, struct err *e)
 {
-	enum { WIDTH = 78, INDENT = 4 };
-	size_t at = INDENT + strlen(label);
-
-	if (text[0] == 0)
-		return 0;
-	if (buf_printf(b, e, "%*s%s", INDENT, "", label) < 0)
-		return -1;
-	while (*text != 0) {
-		size_t word = strcspn(text, " ");
-
-		if (at + word > WIDTH && at > 2 * INDENT) {
-			if (buf_printf(b, e, "\n%*s", 2 * INDENT, "") < 0)
-				return -1;
-			at = (size_t)2 * INDENT;
-		}
-		if (buf_printf(b, e, "%.*s%s", (int)word, text,
-			text[word] == ' ' ? " " : "") < 0)
-			return -1;
-		at += word + 1;
-		text += word;
-		text += strspn(text, " ");
-	}
-	return buf_printf(b, e, "\n");
+	return text[0] == 0 ? 0 : buf_printf(b, e, "    %s%s\n", label, text);
 }
 
 static int
@@ -83,7 +62,7 @@ destination(struct buf *b, const struct status_destination *d, struct err *e)
 		d->job.state == JOB_QUEUED ? "queued" : "under way",
 		d->job.volume + 1, amount(d->job.off, bytes)) < 0)
 		return -1;
-	return fold(b, "", d->reason, e);
+	return line(b, "", d->reason, e);
 }
 
 static int
@@ -110,13 +89,13 @@ group(struct buf *b, const struct status_group *g, struct err *e)
 		if (destination(b, &g->destinations[i], e) < 0)
 			return -1;
 	}
-	if (!told && fold(b, "", g->reason, e) < 0)
+	if (!told && line(b, "", g->reason, e) < 0)
 		return -1;
 	if (g->quarantined > 0 &&
 	    buf_printf(b, e, "    %ju files were put into quarantine\n",
 		(uintmax_t)g->quarantined) < 0)
 		return -1;
-	return fold(b, "next: ", g->next, e);
+	return line(b, "next: ", g->next, e);
 }
 
 int

@@ -127,6 +127,25 @@ START_TEST(a_damaged_key_is_refused)
 }
 END_TEST
 
+START_TEST(a_foreign_key_is_refused)
+{
+	struct site_rig other;
+	AUTO(buf_release) struct buf b = {0};
+	AUTO_CLOSE int keys = -1;
+
+	site_rig_make(&other);
+	ck_assert_int_eq(
+	    io_read_file(other.home.dir, "keys/site.key", 4096, &b, &e), 0);
+	site_rig_drop(&other);
+	ck_assert_int_eq(io_open_dir(rig.home.dir, "keys", &keys, &e), 0);
+	ck_assert_int_eq(
+	    io_write_file(keys, "site.key", b.data, b.len, 0600, &e), 0);
+	ck_assert_int_eq(reopen(), -1);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	ck_assert_ptr_nonnull(strstr(e.text, "site.pub"));
+}
+END_TEST
+
 START_TEST(a_clone_is_refused_until_adopted)
 {
 	struct home h;
@@ -322,6 +341,7 @@ main(void)
 	tcase_add_test(t, a_key_that_others_may_read_is_refused);
 	tcase_add_test(t, a_key_that_is_a_link_is_refused);
 	tcase_add_test(t, a_damaged_key_is_refused);
+	tcase_add_test(t, a_foreign_key_is_refused);
 	tcase_add_test(t, a_clone_is_refused_until_adopted);
 	tcase_add_test(t, a_damaged_site_file_is_told);
 	tcase_add_loop_test(
