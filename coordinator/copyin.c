@@ -20,7 +20,6 @@
 
 #include <string.h>
 
-#define WINDOW_BYTES (UINT64_C(256) << 20)
 #define STEP_BYTES (UINT64_C(8) << 20)
 #define STEP_EXTENTS 64
 #define SAVE_BYTES (UINT64_C(64) << 20)
@@ -164,6 +163,13 @@ move_window(struct source *s, const struct job *j, struct err *e)
 	return s->window_known ? 0 : find_window(s, j, &slowest, e);
 }
 
+static bool
+has_room(const struct source *s, const struct capture_status *st)
+{
+	return s->window_bytes + st->unsealed_bytes + STEP_BYTES <=
+	       s->window_limit;
+}
+
 /* 1 when there is room for a step, 0 when not, -1. */
 static int
 window_open(struct source *s, const struct job *j, struct err *e)
@@ -171,12 +177,11 @@ window_open(struct source *s, const struct job *j, struct err *e)
 	struct capture_status st;
 
 	capture_status(s->capture, &st);
-	if (s->window_known &&
-	    s->window_bytes + st.unsealed_bytes + STEP_BYTES <= WINDOW_BYTES)
+	if (s->window_known && has_room(s, &st))
 		return 1;
 	if (move_window(s, j, e) < 0)
 		return -1;
-	return s->window_bytes + st.unsealed_bytes + STEP_BYTES <= WINDOW_BYTES;
+	return has_room(s, &st);
 }
 
 /* ---- jobs ---- */
@@ -205,6 +210,16 @@ store_running(struct source *s, const struct job *like, enum job_state state,
 	}
 	s->saved_bytes = 0;
 	return 0;
+}
+
+int
+copyin_save(struct source *s, struct err *e)
+{
+	const struct job *j = copyin_running(s);
+
+	if (j == NULL || s->saved_bytes == 0)
+		return 0;
+	return store_running(s, j, JOB_RUNNING, 0, e);
 }
 
 static int

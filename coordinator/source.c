@@ -119,6 +119,7 @@ source_open(struct home *h, const struct group_config *g,
 		return err_set(e, ERR_RETRY, "out of memory");
 	s->home = h;
 	s->sealed.dir = -1;
+	s->window_limit = COPYIN_WINDOW;
 	if (copy_config(s, g, destinations, count, &why) < 0 ||
 	    open_parts(s, &why) < 0) {
 		s->trouble[PART_SEAL] = why;
@@ -319,7 +320,7 @@ source_finish(struct source *s, struct err *e)
 {
 	const struct err *why;
 
-	if (source_seal_all(s, e) < 0)
+	if (source_seal_all(s, e) < 0 || copyin_save(s, e) < 0)
 		return -1;
 	if (!s->must_break && capture_close_clean(s->capture, e) < 0)
 		return -1;

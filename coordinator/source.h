@@ -70,6 +70,7 @@ struct source {
 	struct walk window; /* up to where all targets have stored */
 	bool window_known;
 	uint64_t window_bytes; /* copied in beyond that, in sealed files */
+	uint64_t window_limit; /* of those and what is not sealed */
 	uint64_t saved_bytes;  /* copied in since progress was stored */
 	struct backoff copyin_backoff;
 
@@ -121,11 +122,14 @@ int break_run(struct source *s, struct err *e) CHECKED;
 int break_sealed(struct source *s, struct err *e) CHECKED;
 
 /* ---- copyin.c ---- */
+#define COPYIN_WINDOW (UINT64_C(256) << 20)
 /* Begins, goes on with, or ends a copy-in: 1 when something was done, 0, -1,
  * or PART_NOT_NOW. */
 int copyin_step(struct source *s, struct err *e) CHECKED;
 /* A file with so many stored bytes of copied-in content was sealed. */
 void copyin_sealed(struct source *s, uint64_t bytes);
+/* Stores how far the running one is. */
+int copyin_save(struct source *s, struct err *e) CHECKED;
 /* The job that is running (all that run share one copy-in); NULL: none. */
 const struct job *copyin_running(const struct source *s);
 bool copyin_pending(const struct source *s); /* queued or running */

@@ -156,6 +156,110 @@ START_TEST(files_travel_by_folder_and_acknowledgements_come_back)
 }
 END_TEST
 
+START_TEST(a_copy_in_stays_within_what_the_mirror_has_stored)
+{
+	struct source_kit k;
+	struct source *s;
+	struct err e = {0};
+	uint64_t most = 0, off = 0;
+	struct ack a;
+	int n, stalls = 0;
+
+	kit_open(&k, 1, 60 * MIB, 1);
+	kit_base(&k);
+	s = kit_source(&k);
+	s->window_limit = 17 * MIB;
+	for (n = 0; n < 2000 && s->jobs[0].state != JOB_DONE; n++) {
+		int did = source_pass(s, &e);
+
+		ck_assert_msg(did >= 0, "%s", e.text);
+		if (s->window_known && s->window_bytes > most)
+			most = s->window_bytes;
+		if (did == 1)
+			continue;
+		/* It stands still until the mirror has stored what came. */
+		ck_assert_uint_lt(s->jobs[0].off, 60 * MIB);
+		ck_assert_uint_gt(s->jobs[0].off, off);
+		off = s->jobs[0].off;
+		stalls++;
+		OK(source_seal_all(s, &e));
+		ck_assert_int_eq(source_pass(s, &e), 0);
+		/* A restart finds the same window, and goes on from there. */
+		OK(source_finish(s, &e));
+		source_close(s);
+		s = kit_source(&k);
+		s->window_limit = 17 * MIB;
+		ck_assert_int_eq(source_pass(s, &e), 0);
+		kit_fill_ack(&k, 0, &a);
+		a.stored = s->tip.at;
+		kit_save_ack(&k, 0, &a);
+	}
+	ck_assert_int_eq(s->jobs[0].state, JOB_DONE);
+	ck_assert_int_ge(stalls, 2);
+	ck_assert_uint_le(most, 17 * MIB);
+	OK(source_seal_all(s, &e));
+	ck_assert(kit_replay(&k, stream_dir(s)));
+	source_close(s);
+	kit_close(&k);
+}
+END_TEST
+
+START_TEST(copied_in_content_is_not_charged_to_the_spool)
+{
+	struct source_kit k;
+	struct source *s;
+	struct err e = {0};
+	uint64_t spool;
+
+	kit_open(&k, 1, 12 * MIB, 1);
+	kit_base(&k);
+	s = kit_source(&k);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	ck_assert_uint_ge(s->files, 2);
+	ck_assert_uint_lt(s->spool_bytes, 64 * 1024);
+	spool = s->spool_bytes;
+	source_close(s);
+	s = kit_source(&k);
+	ck_assert_uint_eq(s->spool_bytes, spool);
+	source_close(s);
+	kit_close(&k);
+}
+END_TEST
+
+START_TEST(silence_is_broken_by_heartbeats)
+{
+	struct source_kit k;
+	struct source *s;
+	struct err e = {0};
+	uint64_t before;
+
+	kit_open(&k, 1, MIB, 1);
+	kit_base(&k);
+	s = kit_source(&k);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	before = s->tip.at.last;
+	kit_pass(s);
+	ck_assert_uint_eq(s->tip.at.last, before);
+	s->heartbeat_ns -= UINT64_C(31000000000);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	ck_assert_uint_eq(s->tip.at.last, before + 1);
+	/* The path is looked at with each. */
+	ck_assert_int_eq(rename(k.rig.path[0], k.rig.copy[0]), 0);
+	s->heartbeat_ns -= UINT64_C(31000000000);
+	kit_pass(s);
+	ck_assert_int_ne(s->trouble[PART_HEARTBEAT].kind, ERR_NONE);
+	ck_assert_int_eq(rename(k.rig.copy[0], k.rig.path[0]), 0);
+	s->heartbeat_ns -= UINT64_C(31000000000);
+	kit_pass(s);
+	ck_assert_int_eq(s->trouble[PART_HEARTBEAT].kind, ERR_NONE);
+	source_close(s);
+	kit_close(&k);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -166,6 +270,9 @@ main(void)
 	tcase_add_test(t, a_base_and_writes_after_it_replay_to_equal_volumes);
 	tcase_add_test(
 	    t, a_copy_in_among_concurrent_writers_replays_to_equal_volumes);
+	tcase_add_test(t, a_copy_in_stays_within_what_the_mirror_has_stored);
+	tcase_add_test(t, copied_in_content_is_not_charged_to_the_spool);
+	tcase_add_test(t, silence_is_broken_by_heartbeats);
 	tcase_add_test(
 	    t, files_travel_by_folder_and_acknowledgements_come_back);
 	suite_add_tcase(s, t);

@@ -49,11 +49,15 @@ SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 	tests/capture_rig.c tests/capture_rig.h
 UNIT_TESTS += \
 	tests/check_ack_store \
+	tests/check_break \
 	tests/check_job \
+	tests/check_prune \
 	tests/check_seal \
 	tests/check_source \
 	tests/check_transport
 tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
+tests_check_break_SOURCES = tests/check_break.c $(SOURCE_KIT)
+tests_check_prune_SOURCES = tests/check_prune.c $(SOURCE_KIT)
 tests_check_seal_SOURCES = tests/check_seal.c $(SOURCE_KIT)
 tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ends an epoch, and what a stream is never continued from. */
+#include "tests/source_kit.h"
+
+#include "aimdriver/control.h"
+#include "common/io.h"
+#include "coordinator/source.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define OK(call) ck_assert_msg((call) == 0, "%s", e.text)
+
+static struct source_kit k;
+static struct source *s;
+static struct capture *c;
+static struct rig_file file;
+
+/* A group with a base and a few files. */
+static void
+setup(void)
+{
+	struct err e = {0};
+
+	kit_open(&k, 1, MIB, 1);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	kit_base(&k);
+	s = kit_source(&k);
+	kit_pass(s);
+	ck_assert_int_eq(rig_write(&file, "first", 5, 70000), 5);
+	OK(source_seal_all(s, &e));
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	ck_assert_uint_eq(k.breaks, 0);
+}
+
+static void
+teardown(void)
+{
+	ladder_unset();
+	capture_test_boot(NULL);
+	rig_file_close(&file);
+	capture_detach(c);
+	source_close(s);
+	kit_close(&k);
+}
+
+/* Everything is copied in again, in a new epoch, and all is equal. */
+static void
+check_recovers(uint64_t breaks)
+{
+	struct err e = {0};
+	int n;
+
+	for (n = 0; n < 50; n++)
+		(void)!source_pass(s, &e);
+	ck_assert_int_eq(rig_write(&file, "last", 4, 80000), 4);
+	OK(source_seal_all(s, &e));
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	ck_assert_uint_eq(k.breaks, breaks);
+	ck_assert_uint_eq(k.ends, 1 + breaks);
+	ck_assert_uint_eq(s->jobs[0].state, JOB_DONE);
+	ck_assert_int_eq(s->jobs[0].kind, COPYIN_RECOVERY);
+	ck_assert(!s->breaking && !s->must_break && !s->gap);
+}
+
+START_TEST(damaged_shared_memory_is_announced_not_skipped)
+{
+	struct err e = {0};
+	uint32_t segment, slot;
+	uint64_t number;
+
+	ck_assert_int_eq(rig_write(&file, "damaged", 7, 5000), 7);
+	number = s->tip.at.last + 1;
+	ck_assert(segment_find(c, number, &segment, &slot));
+	ck_assert(segment_open(c, segment));
+	segment_data(c, segment)[segment_slot(c, segment, slot)->data_off] ^= 1;
+	ck_assert_int_eq(source_seal_all(s, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_CORRUPT);
+	check_recovers(1);
+}
+END_TEST
+
+START_TEST(a_slot_that_makes_no_sense_ends_the_epoch)
+{
+	struct err e = {0};
+	uint32_t segment, slot;
+
+	ck_assert_int_eq(rig_write(&file, "damaged", 7, 5000), 7);
+	ck_assert(segment_find(c, s->tip.at.last + 1, &segment, &slot));
+	ck_assert(segment_open(c, segment));
+	segment_slot(c, segment, slot)->off = UINT64_C(1) << 60;
+	ck_assert_int_eq(source_seal_all(s, &e), -1);
+	check_recovers(1);
+}
+END_TEST
+
+START_TEST(a_flush_that_failed_ends_the_epoch)
+{
+	struct ladder l = {.op = SYS_FDATASYNC, .trouble = EIO, .stays = true};
+	struct err e = {0};
+
+	ladder_set(&l);
+	ck_assert_int_eq(capture_flush_volumes(s->capture, &e), -1);
+	ladder_unset();
+	ck_assert_int_eq(rig_write(&file, "later", 5, 6000), 5);
+	check_recovers(1);
+}
+END_TEST
+
+START_TEST(a_machine_that_went_down_ends_the_epoch)
+{
+	static const uint8_t boot[16] = {9, 9};
+	struct err e = {0};
+	char value[64], name[UUID_TEXT + 8], text[UUID_TEXT];
+
+	ck_assert_int_eq(rig_write(&file, "not sealed", 10, 6000), 10);
+	source_close(s);
+	rig_file_close(&file);
+	capture_detach(c);
+	capture_test_boot(boot);
+	s = kit_source(&k);
+	(void)snprintf(
+	    name, sizeof(name), "%s.source", uuid_text(&k.group.uuid, text));
+	ck_assert(note_read(&k.home, name, "state", value, sizeof(value)));
+	ck_assert_str_eq(value, "unclean");
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	check_recovers(1);
+	OK(source_seal_all(s, &e));
+	s->note_ns = 0;
+	source_note(s, true);
+	ck_assert(note_read(&k.home, name, "state", value, sizeof(value)));
+	ck_assert_str_eq(value, "streaming");
+}
+END_TEST
+
+START_TEST(a_clean_close_needs_no_recovery)
+{
+	static const uint8_t boot[16] = {8, 9};
+	struct err e = {0};
+
+	OK(source_finish(s, &e));
+	source_close(s);
+	rig_file_close(&file);
+	capture_detach(c);
+	capture_test_boot(boot);
+	s = kit_source(&k);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	ck_assert_int_eq(rig_write(&file, "after", 5, 6000), 5);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	ck_assert_uint_eq(k.breaks, 0);
+}
+END_TEST
+
+START_TEST(a_lost_control_file_ends_the_epoch)
+{
+	struct capture_volume v;
+	struct err e = {0};
+	char path[200], text[UUID_TEXT];
+
+	capture_volume_get(c, 0, &v);
+	source_close(s);
+	rig_file_close(&file);
+	capture_detach(c);
+	(void)snprintf(path, sizeof(path), "%.100s/active/%s", k.home.path,
+	    uuid_text(&k.group.uuid, text));
+	unit_remove_tree(path);
+	OK(capture_create(k.home.path, &k.group.uuid, (gid_t)-1, &e));
+	OK(capture_add_volume(k.home.path, &k.group.uuid, &v, &e));
+	OK(capture_accept_volumes(k.home.path, &k.group.uuid, &e));
+	s = kit_source(&k);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	check_recovers(1);
+}
+END_TEST
+
+static int
+open_tip(int flags)
+{
+	char name[JOURNAL_NAME_LEN];
+
+	(void)journal_name(s->tip.at.epoch_number, s->tip.at.sequence, name);
+	return openat(s->sealed.dir, name, flags | O_CLOEXEC);
+}
+
+static void
+check_refused(const char *says)
+{
+	struct source *again = NULL;
+	struct err e = {0};
+
+	ck_assert_int_eq(
+	    source_open(&k.home, &k.group, k.destination, 1, &again, &e), -1);
+	ck_assert_msg(e.kind == ERR_REFUSED, "kind %d: %s", e.kind, e.text);
+	ck_assert_msg(strstr(e.text, says) != NULL, "%s", e.text);
+}
+
+START_TEST(a_damaged_tip_is_never_continued)
+{
+	uint8_t was, now;
+	struct stat st;
+	off_t i;
+	int fd = open_tip(O_RDWR);
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	for (i = 0; i < st.st_size; i += 37) {
+		ck_assert_int_eq(pread(fd, &was, 1, i), 1);
+		now = was ^ 0x20;
+		ck_assert_int_eq(pwrite(fd, &now, 1, i), 1);
+		check_refused("cannot be believed");
+		ck_assert_int_eq(pwrite(fd, &was, 1, i), 1);
+	}
+	ck_assert_int_eq(ftruncate(fd, st.st_size - 1), 0);
+	check_refused("cannot be believed");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_missing_tip_is_never_continued)
+{
+	char name[JOURNAL_NAME_LEN];
+	struct err e = {0};
+
+	(void)journal_name(s->tip.at.epoch_number, s->tip.at.sequence, name);
+	OK(io_remove(s->sealed.dir, name, &e));
+	check_refused("put them back");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("break");
+	TCase *t = tcase_create("epochs");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, damaged_shared_memory_is_announced_not_skipped);
+	tcase_add_test(t, a_slot_that_makes_no_sense_ends_the_epoch);
+	tcase_add_test(t, a_flush_that_failed_ends_the_epoch);
+	tcase_add_test(t, a_machine_that_went_down_ends_the_epoch);
+	tcase_add_test(t, a_clean_close_needs_no_recovery);
+	tcase_add_test(t, a_lost_control_file_ends_the_epoch);
+	tcase_add_test(t, a_damaged_tip_is_never_continued);
+	tcase_add_test(t, a_missing_tip_is_never_continued);
+	suite_add_tcase(suite, t);
+	return unit_run(suite);
+}
