@@ -113,6 +113,13 @@ tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
 	tests/preload_calls_other.c tests/preload_calls_process.c \
 	tests/preload_calls_size.c tests/preload_calls_write.c
 tests_preload_calls_LDADD = -lpthread
+EXTRA_DIST += docs/capture.md tests/driver.sh \
+	tests/sys/preload_blocks.sh \
+	tests/sys/preload_calls.sh \
+	tests/sys/preload_kill.sh \
+	tests/sys/preload_refuses.sh \
+	tests/sys/preload_spool.sh \
+	tests/sys/survey.sh
 
 # makes wrong journal files for tests/sys/badfiles.sh
 noinst_PROGRAMS += tests/sys/forge

@@ -30,6 +30,14 @@ expect() {
 truncate -s 1M "$T/v"
 group "$T/v"
 
+# ---- the library ----
+needed=$(objdump -p "$LIBRARY" | awk '$1 == "NEEDED" { print $2 }' |
+	grep -v -e '^libc\.so' -e '^ld-linux')
+[ -z "$needed" ] || fail "the library needs $needed"
+strays=$(nm -D --defined-only "$LIBRARY" | awk '{ print $3 }' |
+	grep -E '^(px_|capture_|err_|io_$|sys_|iocb_)')
+[ -z "$strays" ] || fail "the library exports $strays"
+
 # ---- starting ----
 expect 0 '' captured true
 expect 125 'AIM_HOME' env LD_PRELOAD="$LIBRARY" true
