@@ -161,6 +161,98 @@ START_TEST(a_large_file_comes_back_as_it_was)
 }
 END_TEST
 
+/* xorshift: the same histories every time. */
+static uint64_t
+draw(uint64_t *state, uint64_t below)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state % below;
+}
+
+static void
+add_random(uint64_t *state, uint64_t sizes[2])
+{
+	static const enum aim_op ops[] = {OP_WRITE, OP_WRITE, OP_COPYIN,
+	    OP_ZERO, OP_DISCARD, OP_GAP, OP_COPYIN_ZERO, OP_RESIZE, OP_FLUSH,
+	    OP_VOID, OP_HEARTBEAT};
+	enum aim_op op = ops[draw(state, sizeof(ops) / sizeof(ops[0]))];
+	uint32_t volume = (uint32_t)draw(state, 2);
+	uint64_t len = 1 + draw(state, 3000);
+	uint64_t to;
+
+	if (op == OP_RESIZE) {
+		to = 5000 + draw(state, 1 << 20);
+		(void)kit_add(&k, op, volume, to, sizes[volume]);
+		sizes[volume] = to;
+	} else if (op_has_range(op)) {
+		(void)kit_add(
+		    &k, op, volume, draw(state, sizes[volume] - len + 1), len);
+	} else {
+		(void)kit_add(&k, op, volume, 0, 0);
+	}
+}
+
+START_TEST(random_histories_come_back_as_they_were)
+{
+	AUTO(buf_release) struct buf file = {0};
+	AUTO(cleanup_reader) struct reader *r = NULL;
+	AUTO_CLOSE int fd = -1;
+	uint64_t state = (uint64_t)_i * 7919 + 1, sizes[2] = {1 << 20, 1 << 20};
+	const uint8_t *data;
+	struct iocb b;
+	uint32_t i, count = 1 + (uint32_t)draw(&state, KIT_ENTRIES - 1);
+
+	for (i = 0; i < count; i++)
+		add_random(&state, sizes);
+	k.spec.codec = draw(&state, 2) == 0 ? CODEC_NONE : CODEC_ZLIB;
+	k.spec.chunk_len = 1 + (uint32_t)draw(&state, 9000);
+	write_ok(&file, NULL);
+	fd = kit_fd(file.data, file.len);
+	ck_assert_int_eq(reader_open(fd, "f", &r, &e), 0);
+	ck_assert_msg(reader_verify(r, &k.key.pub, &e) == 0, "%s", e.text);
+	for (i = 0; i < count; i++) {
+		ck_assert_int_eq(reader_next(r, &b, &data, &e), 1);
+		ck_assert_uint_eq(b.op, k.entries[i].op);
+		ck_assert_uint_eq(b.off, k.entries[i].off);
+		ck_assert_uint_eq(b.len, k.entries[i].len);
+		if (data != NULL)
+			ck_assert_mem_eq(data, k.data[i], (size_t)b.len);
+	}
+	ck_assert_int_eq(reader_next(r, &b, &data, &e), 0);
+}
+END_TEST
+
+START_TEST(the_most_volumes_and_targets_fit)
+{
+	enum { MOST = JOURNAL_VOLUME_LIMIT, TARGETS = JOURNAL_TARGET_LIMIT };
+	static struct journal_volume volumes[MOST];
+	static struct uuid targets[TARGETS];
+	AUTO(buf_release) struct buf file = {0};
+	uint32_t i;
+
+	for (i = 0; i < MOST; i++) {
+		volumes[i] = (struct journal_volume){
+		    {{1, (uint8_t)i, (uint8_t)(i >> 8)}}, i, VOLUME_BLOCK};
+		targets[i % TARGETS] = volumes[i].uuid;
+	}
+	k.spec.volumes = volumes;
+	k.spec.targets = targets;
+	k.spec.header.volume_count = MOST;
+	k.spec.header.target_count = TARGETS;
+	k.spec.header.kind = JOURNAL_COPYIN_OPEN;
+	kit_add_note(&k, OP_COPYIN_BEGIN);
+	(void)kit_add(&k, OP_WRITE, MOST - 1, 0, MOST - 1);
+	write_ok(&file, NULL);
+	ck_assert_msg(
+	    kit_verify(file.data, file.len, &k.key.pub, &e) == 0, "%s", e.text);
+	k.spec.header.volume_count++;
+	ck_assert_int_lt(kit_write(&k, &file, NULL, &e), 0);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+}
+END_TEST
+
 START_TEST(the_position_is_the_end_of_the_file)
 {
 	AUTO(buf_release) struct buf file = {0};
@@ -600,6 +692,8 @@ main(void)
 	tcase_add_test(t, codecs_differ_in_bytes_and_agree_in_content);
 	tcase_add_test(t, a_file_may_hold_no_transaction);
 	tcase_add_loop_test(t, a_large_file_comes_back_as_it_was, 0, 2);
+	tcase_add_loop_test(t, random_histories_come_back_as_they_were, 0, 50);
+	tcase_add_test(t, the_most_volumes_and_targets_fit);
 	tcase_add_test(t, the_position_is_the_end_of_the_file);
 	tcase_add_loop_test(t, every_flipped_bit_is_rejected, 0, 2);
 	tcase_add_test(t, every_truncation_and_any_tail_is_rejected);
