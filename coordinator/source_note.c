@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define INTERVAL_NS UINT64_C(250000000)
 #define PAIRS 32
@@ -99,14 +100,18 @@ source_note(struct source *s, bool now)
 	struct capture_status st = {.mode = CAPTURE_OFF};
 	char name[UUID_TEXT + 8], text[UUID_TEXT];
 	struct note n = {.count = 0};
+	const char *state;
 
 	if (!now && mono < s->note_ns)
 		return;
 	s->note_ns = mono + INTERVAL_NS;
 	if (s->capture != NULL)
 		capture_status(s->capture, &st);
-	add_text(&n, "state", state_of(s, &st));
-	add_text(&n, "reason", s->break_reason);
+	state = state_of(s, &st);
+	add_text(&n, "state", state);
+	/* Once all is copied in again it is history. */
+	add_text(&n, "reason",
+	    strcmp(state, "unclean") == 0 ? s->break_reason : "");
 	add_text(&n, "trouble", trouble == NULL ? "" : trouble->text);
 	add_text(&n, "mode", mode_name(st.mode));
 	add_positions(&n, s, &st);

@@ -139,9 +139,10 @@ state_of_ack(const struct ack *a)
 
 /* A copy-in that has not arrived as a whole says more than "inconsistent". */
 static enum status_state
-state_with_job(enum status_state s, const struct job *j)
+state_with_job(enum status_state s, const struct job *j, uint64_t applied)
 {
-	bool active = j->state == JOB_QUEUED || j->state == JOB_RUNNING;
+	bool active = j->state == JOB_QUEUED || j->state == JOB_RUNNING ||
+		      (j->state == JOB_DONE && applied < j->end);
 
 	if (s != STATUS_UNPROTECTED && s != STATUS_INCONSISTENT &&
 	    !(active && s == STATUS_STREAMING))
@@ -205,7 +206,7 @@ collect_destination(struct home *h, const struct status *s,
 	}
 	if (job_load(h, &d->config->uuid, &d->job, &e) < 0)
 		say(d->reason, e.text);
-	d->state = state_with_job(d->state, &d->job);
+	d->state = state_with_job(d->state, &d->job, d->applied);
 	look_at_silence(g->source, d);
 	look_at_ship(h, d, s);
 	if (d->config->paused && d->state < STATUS_STALLED) {
@@ -270,7 +271,7 @@ judge_source(struct home *h, struct status_group *g)
 	if (note_of(
 		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
 	    text[0] != 0)
-		worse(g, STATUS_STALLED, text);
+		worse(g, STATUS_UNCLEAN, text);
 	if (note_of(
 		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
 	    text[0] != 0)

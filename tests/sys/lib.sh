@@ -242,6 +242,12 @@ murder() {
 	# shellcheck disable=SC2086 # a list of numbers
 	kill -9 $all 2>/dev/null
 	wait "$pid" 2>/dev/null
+	# The others end when the kernel lets them.
+	for pid in $all; do
+		while kill -0 "$pid" 2>/dev/null; do
+			sleep 0.02
+		done
+	done
 	printf -v "COORDINATOR_$(basename "$1")" %s ''
 }
 

@@ -26,7 +26,16 @@ once_more() {
 	once "$HERE" "$THERE" "$HERE"
 	here wait data --timeout 1 >/dev/null 2>&1
 }
-at_end 'umount /proc/sys/kernel/random/boot_id 2>/dev/null'
+# history: passes until the last file of the new epoch has come, held back.
+history() {
+	find "$stream" -maxdepth 1 -name "$epoch-*.aim" \
+		-exec mv {} "$T/held/" \;
+	once "$THERE"
+	[ ! -e "$T/held/$(basename "$last")" ] || return 0
+	once "$HERE"
+	return 1
+}
+at_end 'while umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done'
 
 sites
 volume disk 24M data
@@ -60,9 +69,6 @@ for round in 1 2 3; do
 	# shellcheck disable=SC2046 # a list of numbers
 	kill -9 $(family $writer) 2>/dev/null
 	wait $writer 2>/dev/null
-	once "$THERE"
-	cp "$T/disk.mir" "$T/disk.old"
-	cp "$T/db.mir" "$T/db.old"
 	cmp -s "$T/disk.img" "$T/disk.mir" && [ $round -eq 1 ] &&
 		fail "there was no load"
 	boot
@@ -77,14 +83,20 @@ for round in 1 2 3; do
 	once "$HERE"
 	is here data 'g["state"]' unclean ||
 		is here data 'g["state"]' base ||
-		fail "state $(ask here data 'g["state"]') after an unclean boot"
+		{ here status; fail "state after an unclean boot"; }
 
 	say "the mirror keeps its image while the copy is not complete"
 	stream=$(stream_of data)
+	epoch=$(printf '%08x' $((round + 1)))
 	mkdir "$T/held"
-	last=$(find "$stream" -maxdepth 1 -name '*.aim' | sort | tail -n 1)
-	[ -n "$last" ] || fail "nothing was sent"
-	mv "$last" "$T/held/"
+	last=$(find "$HERE/sealed" -name '*.aim' | sort | tail -n 1)
+	# What was sealed before is history, and may be applied; of the new
+	# epoch nothing arrives yet.
+	within 60 history || fail "the new epoch was not sent"
+	cp "$T/disk.mir" "$T/disk.old"
+	cp "$T/db.mir" "$T/db.old"
+	mv "$T/held/$(basename "$last")" "$T/last"
+	find "$T/held" -name '*.aim' -exec mv {} "$stream/" \;
 	once "$THERE"
 	same "$T/disk.old" "$T/disk.mir" "the image that was to be kept"
 	same "$T/db.old" "$T/db.mir" "the image that was to be kept"
@@ -93,7 +105,7 @@ for round in 1 2 3; do
 	expect 3 here wait data --timeout 1
 
 	say "complete: it moves in one step"
-	mv "$T/held"/*.aim "$stream/"
+	mv "$T/last" "$stream/$(basename "$last")"
 	rmdir "$T/held"
 	once "$THERE" "$HERE" "$THERE" "$HERE"
 	within 20 once_more || fail "it does not converge"
