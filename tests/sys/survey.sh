@@ -270,7 +270,7 @@ run told gcc gcc-output 'gcc -o $V hello.c -Wl,--build-id=none || gcc -c -o $V h
 run told as as-output 'echo nop | as -o $V'
 run same printf env-printf 'env printf "%d\n" 1 2 3 >$V'
 run same date date-stderr 'date --nonsense 2>$V; true'
-run refused setpriv no-such-rights 'printf "#!/bin/true\n" >s; chmod 4755 s;
+[ "$(id -u)" -ne 0 ] || run refused setpriv no-such-rights 'printf "#!/bin/true\n" >s; chmod 4755 s;
 	cp /bin/true ./t; chmod 4755 t;
 	setpriv --reuid 65534 --clear-groups ./t' 0
 run same curl curl-o 'curl -s -o $V "file://$PWD/text"'
