@@ -338,8 +338,7 @@ catalogue_adopt(struct home *h, struct err *e)
 {
 	AUTO(catalogue_closep) struct catalogue *c = NULL;
 
-	if (open_db(h, true, false, &c, e) < 0 ||
-	    catalogue_begin(c, e) < 0 ||
+	if (open_db(h, true, false, &c, e) < 0 || catalogue_begin(c, e) < 0 ||
 	    sql_run(c->db, e, "UPDATE site SET uuid=?", "u", &h->site) < 0)
 		return -1;
 	return catalogue_commit(c, e);

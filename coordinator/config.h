@@ -27,9 +27,9 @@ struct volume_config {
 struct group_config {
 	char name[NAME_LIMIT];
 	struct uuid uuid, stream;
-	uint64_t spool_limit; /* bytes; 0: none */
-	bool spool_fail;      /* else block */
-	uint32_t seal_age_ms; /* default 1000 */
+	uint64_t spool_limit;  /* bytes; 0: none */
+	bool spool_fail;       /* else block */
+	uint32_t seal_age_ms;  /* default 1000 */
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */
 	enum codec codec;

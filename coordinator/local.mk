@@ -1,6 +1,7 @@
 # coordinator: the one daemon of a site, and all that the manager asks of it.
 noinst_LIBRARIES += libcoordinator.a
 bin_PROGRAMS += coordinator/aim-coordinator
+dist_man_MANS += coordinator/aim-coordinator.8
 coordinator_aim_coordinator_SOURCES = coordinator/main.c
 libcoordinator_a_SOURCES =
 

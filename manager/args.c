@@ -9,8 +9,7 @@
 
 /* Understood everywhere. */
 static const struct option_spec common_options[] = {
-    {"home", "DIR",
-	"the site's folder (else $AIM_HOME, else " DEFAULT_HOME ")"},
+    {"home", "DIR", "home (else $AIM_HOME, else " DEFAULT_HOME ")"},
     {"help", NULL, "says how it is used"},
     {"version", NULL, "says which release this is"},
     {NULL, NULL, NULL},

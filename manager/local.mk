@@ -13,6 +13,7 @@ libmanager_a_SOURCES = \
 	manager/status.h manager/status.c \
 	manager/status_json.c manager/status_text.c
 bin_PROGRAMS += manager/aim-manager
+dist_man_MANS += manager/aim-manager.8
 manager_aim_manager_SOURCES = manager/main.c
 manager_aim_manager_LDADD = libmanager.a $(LDADD)
 
