@@ -14,3 +14,22 @@ libfileformat_a_SOURCES = \
 	fileformat/sum.c fileformat/sum.h \
 	fileformat/verdict.c fileformat/verdict.h
 dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5
+
+# the format's documents, golden files and second reader
+EXTRA_DIST += \
+	docs/acknowledgement.md \
+	docs/journal-format.md \
+	docs/pairing.md \
+	tests/data/1-copyin-open.aim \
+	tests/data/2-plain.aim \
+	tests/data/2-plain-zlib.aim \
+	tests/data/3-empty.aim \
+	tests/data/4-epoch-break.aim \
+	tests/data/mirror.ack \
+	tests/data/mirror.pairing \
+	tests/data/mirror.pub \
+	tests/data/source.pairing \
+	tests/data/source.pub \
+	tests/read_journal.py \
+	tests/sys/aimdump.sh \
+	tests/sys/python_reader.sh

@@ -85,18 +85,6 @@ tests_check_catalogue_SOURCES = tests/check_catalogue.c tests/site_rig.h
 tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
 tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h
 
-EXTRA_DIST += \
-	tests/read_journal.py \
-	tests/data/1-copyin-open.aim \
-	tests/data/2-plain.aim \
-	tests/data/2-plain-zlib.aim \
-	tests/data/3-empty.aim \
-	tests/data/4-epoch-break.aim \
-	tests/data/mirror.ack \
-	tests/data/mirror.pairing \
-	tests/data/mirror.pub \
-	tests/data/source.pairing \
-	tests/data/source.pub
 check_PROGRAMS += $(UNIT_TESTS) tests/data/make_golden
 tests_data_make_golden_SOURCES = tests/data/make_golden.c $(GOLDEN_SOURCES)
 TESTS += $(UNIT_TESTS)
