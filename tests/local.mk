@@ -53,12 +53,14 @@ UNIT_TESTS += \
 	tests/check_job \
 	tests/check_prune \
 	tests/check_seal \
+	tests/check_ship \
 	tests/check_source \
 	tests/check_transport
 tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
 tests_check_break_SOURCES = tests/check_break.c $(SOURCE_KIT)
 tests_check_prune_SOURCES = tests/check_prune.c $(SOURCE_KIT)
 tests_check_seal_SOURCES = tests/check_seal.c $(SOURCE_KIT)
+tests_check_ship_SOURCES = tests/check_ship.c $(SOURCE_KIT)
 tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 
 # coordinator: mirror

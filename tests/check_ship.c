@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/source_kit.h"
+
+#include "common/io.h"
+#include "coordinator/ship.h"
+#include "coordinator/source.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define FILES 90
+#define OK(call) ck_assert_msg((call) == 0, "%s", e.text)
+
+static struct source_kit k;
+static struct source *s;
+static struct ship *ship;
+static int far = -1;
+
+static void
+more_files(uint64_t files)
+{
+	struct capture *c = rig_attach(&k.rig, CAPTURE_WRITER);
+	struct rig_file f;
+	struct err e = {0};
+
+	rig_file_open(&f, c, &k.rig, 0);
+	while (s->files < files) {
+		ck_assert_int_eq(rig_write(&f, "data", 4, 4096), 4);
+		OK(source_seal_all(s, &e));
+	}
+	rig_file_close(&f);
+	capture_detach(c);
+}
+
+static void
+setup(void)
+{
+	char path[256], stream[UUID_TEXT];
+	struct err e = {0};
+
+	kit_open(&k, 1, MIB, 1);
+	kit_base(&k);
+	s = kit_source(&k);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	more_files(FILES);
+	ship = kit_ship(&k, 0);
+	(void)snprintf(path, sizeof(path), "%s/in0/%s", k.dir.path,
+	    uuid_text(&k.group.stream, stream));
+	OK(io_open_dir(AT_FDCWD, path, &far, &e));
+}
+
+static void
+teardown(void)
+{
+	ladder_unset();
+	close(far);
+	ship_close(ship);
+	source_close(s);
+	kit_close(&k);
+}
+
+static void
+reopen(void)
+{
+	ship_close(ship);
+	ship = kit_ship(&k, 0);
+}
+
+/* The mirror has stored and applied the first n files. */
+static void
+acknowledge(uint64_t n)
+{
+	struct position p;
+
+	kit_position(&k, n, &p);
+	kit_ack(&k, 0, &p, &p);
+	ship->poll_ns = 0;
+}
+
+static void
+remove_far(uint64_t n)
+{
+	char name[JOURNAL_NAME_LEN];
+
+	ck_assert_int_eq(unlinkat(far, journal_name(1, n, name), 0), 0);
+}
+
+static bool
+is_far(uint64_t n)
+{
+	char name[JOURNAL_NAME_LEN];
+
+	return faccessat(far, journal_name(1, n, name), F_OK, 0) == 0;
+}
+
+static uint64_t
+note_number(const char *key)
+{
+	char name[UUID_TEXT + 8], text[UUID_TEXT], value[64] = "";
+
+	ship_note(ship, true);
+	(void)snprintf(name, sizeof(name), "%s.ship",
+	    uuid_text(&k.destination[0].uuid, text));
+	ck_assert(note_read(&k.home, name, key, value, sizeof(value)));
+	return strtoull(value, NULL, 10);
+}
+
+START_TEST(so_many_files_are_sent_ahead_and_no_more)
+{
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	acknowledge(10);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES + 10);
+	acknowledge(74);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), FILES);
+	ck_assert_uint_eq(ship->ring_count, FILES - 74);
+	ck_assert(kit_replay(&k, far));
+	ck_assert_uint_eq(note_number("lag_files"), FILES - 74);
+	acknowledge(FILES);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(note_number("lag_files"), 0);
+	ck_assert_uint_eq(note_number("lag_bytes"), 0);
+	ck_assert_uint_eq(note_number("oldest_ns"), 0);
+	ck_assert(ship_is_idle(ship));
+}
+END_TEST
+
+START_TEST(after_a_restart_it_goes_on_from_what_is_stored)
+{
+	uint64_t n;
+
+	kit_ship_pass(ship);
+	acknowledge(30);
+	kit_ship_pass(ship);
+	for (n = 1; n <= FILES; n++)
+		remove_far(n);
+	reopen();
+	kit_ship_pass(ship);
+	ck_assert(!is_far(30));
+	ck_assert(is_far(31));
+	ck_assert_uint_eq(kit_count(far), FILES - 30);
+	ck_assert_uint_eq(note_number("lag_files"), FILES - 30);
+}
+END_TEST
+
+START_TEST(what_was_lost_over_there_is_sent_again)
+{
+	kit_ship_pass(ship);
+	acknowledge(10);
+	kit_ship_pass(ship);
+	remove_far(11);
+	remove_far(20);
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11));
+	ship->moved_ns -= UINT64_C(29000000000);
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11)); /* not yet */
+	ship->moved_ns -= UINT64_C(2000000000);
+	kit_ship_pass(ship);
+	ck_assert(is_far(11));
+	ck_assert(is_far(20));
+	/* The next time it takes longer. */
+	remove_far(11);
+	ship->moved_ns -= UINT64_C(31000000000);
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11));
+	ship->moved_ns -= UINT64_C(31000000000);
+	kit_ship_pass(ship);
+	ck_assert(is_far(11));
+}
+END_TEST
+
+START_TEST(a_mirror_that_lost_stored_files_gets_them_again)
+{
+	struct position stored, applied;
+
+	kit_ship_pass(ship);
+	acknowledge(64);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), FILES);
+	remove_far(51);
+	kit_position(&k, 50, &stored);
+	kit_position(&k, 40, &applied);
+	/* It may not take back what was applied ... */
+	kit_ack(&k, 0, &stored, &applied);
+	ship->poll_ns = 0;
+	kit_ship_pass(ship);
+	ck_assert(!is_far(51));
+	ck_assert_ptr_nonnull(strstr(ship->ack_trouble, "takes back"));
+	ck_assert_uint_eq(ship->ack.stored.sequence, 64);
+}
+END_TEST
+
+START_TEST(a_folder_that_fails_is_tried_again_later)
+{
+	struct ladder l = {.op = SYS_FSYNC, .trouble = EIO, .stays = true};
+	struct err e = {0};
+
+	ladder_set(&l);
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ladder_unset();
+	/* Until its time comes it says the same, and does nothing. */
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ck_assert_uint_eq(kit_count(far), 0);
+	ck_assert_uint_eq(note_number("attempts"), 1);
+	ck_assert_uint_gt(note_number("next_retry"), 0);
+	ship->backoff.until_ns = 0;
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_uint_eq(note_number("attempts"), 0);
+}
+END_TEST
+
+START_TEST(a_file_that_is_missing_here_is_said_not_skipped)
+{
+	char name[JOURNAL_NAME_LEN];
+	struct err e = {0};
+
+	acknowledge(5);
+	ship->poll_ns = 0;
+	OK(io_remove(s->sealed.dir, journal_name(1, 6, name), &e));
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	ck_assert_ptr_nonnull(strstr(e.text, "new base"));
+	ck_assert_uint_eq(kit_count(far), 0);
+}
+END_TEST
+
+START_TEST(paused_means_nothing_moves)
+{
+	k.destination[0].paused = true;
+	reopen();
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), 0);
+	k.destination[0].paused = false;
+	reopen();
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+}
+END_TEST
+
+START_TEST(epochs_are_followed)
+{
+	struct err e = {0};
+	int n;
+
+	acknowledge(FILES);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), 0);
+	s->must_break = true;
+	for (n = 0; n < 20; n++)
+		(void)!source_pass(s, &e);
+	OK(source_seal_all(s, &e));
+	ck_assert_uint_eq(s->tip.at.epoch_number, 2);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), s->tip.at.sequence);
+	ck_assert_uint_eq(ship->epoch_number, 2);
+}
+END_TEST
+
+START_TEST(forged_news_changes_nothing)
+{
+	struct sign_secret forger;
+	struct position p;
+	struct err e = {0};
+	struct ack a;
+
+	kit_ship_pass(ship);
+	OK(sign_make(&forger, &e));
+	kit_position(&k, 64, &p);
+	kit_fill_ack(&k, 0, &a);
+	a.stored = a.applied = p;
+	kit_publish(&k, 0, &a, &forger);
+	ship->poll_ns = 0;
+	kit_ship_pass(ship);
+	ck_assert(!ship->has_ack);
+	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_ptr_nonnull(strstr(ship->ack_trouble, "forged"));
+	/* And the true one is believed after it. */
+	acknowledge(64);
+	kit_ship_pass(ship);
+	ck_assert(ship->has_ack);
+	ck_assert_str_eq(ship->ack_trouble, "");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("ship");
+	TCase *t = tcase_create("folder");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, so_many_files_are_sent_ahead_and_no_more);
+	tcase_add_test(t, after_a_restart_it_goes_on_from_what_is_stored);
+	tcase_add_test(t, what_was_lost_over_there_is_sent_again);
+	tcase_add_test(t, a_mirror_that_lost_stored_files_gets_them_again);
+	tcase_add_test(t, a_folder_that_fails_is_tried_again_later);
+	tcase_add_test(t, a_file_that_is_missing_here_is_said_not_skipped);
+	tcase_add_test(t, paused_means_nothing_moves);
+	tcase_add_test(t, epochs_are_followed);
+	tcase_add_test(t, forged_news_changes_nothing);
+	suite_add_tcase(suite, t);
+	return unit_run(suite);
+}
