@@ -315,8 +315,13 @@ void
 apply_wait(struct apply *a, uint32_t wait_ms)
 {
 	struct pollfd p = {.fd = a->events, .events = POLLIN};
+	struct err why = {0};
 	char bytes[4096];
 
+	/* Tidying up is for when there is nothing to do. */
+	while (
+	    poll(&p, a->events < 0 ? 0 : 1, 0) == 0 && apply_trim(a, &why) > 0)
+		continue;
 	if (poll(&p, a->events < 0 ? 0 : 1, (int)wait_ms) <= 0)
 		return;
 	while (read(a->events, bytes, sizeof(bytes)) > 0)

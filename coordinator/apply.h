@@ -64,6 +64,8 @@ int apply_find_base(struct apply *a, struct err *e) CHECKED;
 /* Redrives from state.clean to `to`, makes it durable, state CLEAN. */
 int apply_range(
     struct apply *a, const struct standing *to, struct err *e) CHECKED;
+/* Removes the oldest file in done/ if there are too many: 1, 0, -1. */
+int apply_trim(struct apply *a, struct err *e) CHECKED;
 /* Takes over what is in done/, and brings there what should be. */
 int apply_settle_done(struct apply *a, struct err *e) CHECKED;
 

@@ -61,8 +61,7 @@ look(struct apply *a, const struct position *at, bool verify, struct staged *f,
 
 	if (got == 0)
 		return 0;
-	if (got == 1 && verify &&
-	    reader_verify(f->reader, &a->stage.mirror.source_key, &why) < 0)
+	if (got == 1 && verify && survey_sums(f, &why) < 0)
 		got = -1;
 	if (got == 1 && survey_file(&a->stage, f, v, a->needed, &why) < 0)
 		got = -1;

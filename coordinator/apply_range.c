@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DONE_LAG 256u
 #define RETRY_NS UINT64_C(30000000000)
 
 /* Names of the files of a range, for their way to done/. */
@@ -44,27 +45,29 @@ add_name(struct chain_name **at, size_t *count, size_t *room,
 	return 0;
 }
 
-/* The oldest go; the last one stays, because the tail check reads it. */
-static int
-trim_done(struct apply *a, struct err *e)
+/* The last one always stays, because the tail check reads it. */
+static size_t
+done_keep(const struct apply *a)
 {
-	size_t keep = a->stage.mirror.done_keep;
-	char old[JOURNAL_NAME_LEN];
-
-	if (keep < 1)
-		keep = 1;
-	while (a->done_count > keep) {
-		(void)journal_name(
-		    a->done[0].epoch_number, a->done[0].sequence, old);
-		if (sys_unlink(a->stage.done, old) < 0 && errno != ENOENT)
-			return err_sys(e, "remove done/%s", old);
-		memmove(
-		    a->done, a->done + 1, --a->done_count * sizeof(a->done[0]));
-	}
-	return 0;
+	return a->stage.mirror.done_keep < 1 ? 1 : a->stage.mirror.done_keep;
 }
 
-/* A file moves to done/. */
+int
+apply_trim(struct apply *a, struct err *e)
+{
+	char old[JOURNAL_NAME_LEN];
+
+	if (a->done_count <= done_keep(a))
+		return 0;
+	(void)journal_name(a->done[0].epoch_number, a->done[0].sequence, old);
+	if (sys_unlink(a->stage.done, old) < 0 && errno != ENOENT)
+		return err_sys(e, "remove done/%s", old);
+	memmove(a->done, a->done + 1, --a->done_count * sizeof(a->done[0]));
+	return 1;
+}
+
+/* A file moves to done/. What is too much there goes when there is nothing
+ * else to do, for removing files can take long; but it does not pile up. */
 static int
 retire(struct apply *a, const struct chain_name *n, struct err *e)
 {
@@ -78,7 +81,10 @@ retire(struct apply *a, const struct chain_name *n, struct err *e)
 	}
 	if (add_name(&a->done, &a->done_count, &a->done_room, n, e) < 0)
 		return -1;
-	return trim_done(a, e);
+	while (a->done_count > done_keep(a) + DONE_LAG)
+		if (apply_trim(a, e) < 0)
+			return -1;
+	return 0;
 }
 
 int
@@ -87,6 +93,7 @@ apply_settle_done(struct apply *a, struct err *e)
 	AUTO_FREE struct chain_name *staged = NULL;
 	const struct position *c = &a->state.clean;
 	size_t count, i;
+	int more;
 
 	if (stage_list(a->stage.done, &a->done, &a->done_count, e) < 0)
 		return -1;
@@ -101,7 +108,9 @@ apply_settle_done(struct apply *a, struct err *e)
 		if (retire(a, &staged[i], e) < 0)
 			return -1;
 	}
-	return trim_done(a, e);
+	while ((more = apply_trim(a, e)) > 0)
+		continue;
+	return more;
 }
 
 /*

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define RUN_LEN (UINT64_C(1) << 20)
+#define HURRY_LEN (UINT64_C(16) << 20)
+#define HURRY_WRITE (UINT64_C(128) << 10)
 #define RUN_PIECE (UINT64_C(128) << 10) /* larger ones are written alone */
 
 int
@@ -34,6 +36,15 @@ redrive_release(struct redrive *r)
 }
 
 static int
+write_one(struct redrive *r, uint32_t volume, const uint8_t *data, size_t len,
+    uint64_t off, struct err *e)
+{
+	r->writes++;
+	r->written += len;
+	return target_write(r->targets[volume], data, len, off, e);
+}
+
+static int
 flush_run(struct redrive *r, struct err *e)
 {
 	size_t len = r->run_len;
@@ -41,8 +52,7 @@ flush_run(struct redrive *r, struct err *e)
 	r->run_len = 0;
 	if (len == 0)
 		return 0;
-	return target_write(
-	    r->targets[r->run_volume], r->run, len, r->run_off, e);
+	return write_one(r, r->run_volume, r->run, len, r->run_off, e);
 }
 
 /* Order among overlapping writes is kept: a run only ever grows at its end. */
@@ -57,8 +67,7 @@ put(struct redrive *r, uint32_t volume, const uint8_t *data, uint64_t len,
 	if (!fits && flush_run(r, e) < 0)
 		return -1;
 	if (!fits && len > RUN_PIECE)
-		return target_write(
-		    r->targets[volume], data, (size_t)len, off, e);
+		return write_one(r, volume, data, (size_t)len, off, e);
 	if (!fits) {
 		r->run_volume = volume;
 		r->run_off = off;
@@ -164,6 +173,21 @@ set_sizes(struct redrive *r, struct staged *f, struct err *e)
 	return 0;
 }
 
+/*
+ * Large writes are written back while the rest is being read. Small scattered
+ * ones are left to the sync, which sorts and joins them all.
+ */
+static void
+hurry(struct redrive *r)
+{
+	bool large = r->written / r->writes >= HURRY_WRITE;
+	uint32_t i;
+
+	r->written = r->writes = 0;
+	for (i = 0; large && i < r->stage->mirror.volume_count; i++)
+		target_hurry(r->targets[i]);
+}
+
 int
 redrive_file(struct redrive *r, struct staged *f, struct err *e)
 {
@@ -186,6 +210,8 @@ redrive_file(struct redrive *r, struct staged *f, struct err *e)
 	if (flush_run(r, e) < 0)
 		return err_at(e, "apply %s", f->name);
 	r->device = false;
+	if (r->written >= HURRY_LEN)
+		hurry(r);
 	return 0;
 }
 

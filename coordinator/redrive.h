@@ -17,6 +17,9 @@ struct redrive {
 	struct uuid done[ACK_DONE_LIMIT];
 	bool device; /* the failure was the volume's, not the file's */
 
+	uint64_t written,
+	    writes; /* bytes, calls since the kernel was hurried */
+
 	/* adjacent writes that are put together */
 	uint8_t *run;
 	uint32_t run_volume;

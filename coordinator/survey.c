@@ -3,6 +3,8 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "fileformat/codec.h"
+#include "fileformat/sum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,52 @@ walk(const struct stage *s, struct staged *f, struct survey *out,
 		if (look_at(s, f->reader, last, out, needed, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int
+check_chunk(
+    struct staged *f, uint64_t *at, uint64_t end, uint8_t *room, struct err *e)
+{
+	uint8_t head[CHUNK_HEADER_LEN];
+	struct chunk c;
+	struct why why;
+
+	if (end - *at < sizeof(head))
+		return err_set(e, ERR_CORRUPT, "a chunk at offset %ju is cut",
+		    (uintmax_t)*at);
+	if (io_read_at(f->fd, head, sizeof(head), *at, e) < 0)
+		return -1;
+	if (chunk_header_decode(head, sizeof(head), &c, &why) != VERDICT_WHOLE)
+		return err_set(e, ERR_CORRUPT, "chunk at offset %ju: %s",
+		    (uintmax_t)*at, why.text);
+	if (c.stored_len > end - *at - sizeof(head) ||
+	    c.stored_len > JOURNAL_CHUNK_LIMIT)
+		return err_set(e, ERR_CORRUPT,
+		    "a chunk at offset %ju goes beyond the end",
+		    (uintmax_t)*at);
+	if (io_read_at(f->fd, room, c.stored_len, *at + sizeof(head), e) < 0)
+		return -1;
+	if (sum_bytes(room, c.stored_len, c.seed) != c.sum)
+		return err_set(e, ERR_CORRUPT,
+		    "checksum of the chunk at offset %ju does not match",
+		    (uintmax_t)*at);
+	*at += sizeof(head) + c.stored_len;
+	return 0;
+}
+
+int
+survey_sums(struct staged *f, struct err *e)
+{
+	const struct journal_header *h = reader_header(f->reader);
+	uint64_t at = h->data_off, end = h->data_off + h->data_stored_len;
+	AUTO_FREE uint8_t *room = malloc(JOURNAL_CHUNK_LIMIT);
+
+	if (room == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	while (at < end)
+		if (check_chunk(f, &at, end, room, e) < 0)
+			return err_at(e, "%s", f->name);
 	return 0;
 }
 

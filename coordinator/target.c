@@ -289,6 +289,14 @@ target_resize(struct target *t, uint64_t was, uint64_t size, struct err *e)
 	return size > was ? target_zero(t, was, size - was, e) : 0;
 }
 
+void
+target_hurry(struct target *t)
+{
+	/* Its failures are told by the sync that follows. */
+	if (t->dirty)
+		(void)sync_file_range(t->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int
 target_sync(struct target *t, struct err *e)
 {

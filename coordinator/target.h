@@ -70,6 +70,8 @@ int target_zero(
  */
 int target_resize(
     struct target *t, uint64_t was, uint64_t size, struct err *e) CHECKED;
+/* Lets the kernel begin to write what target_sync will wait for. */
+void target_hurry(struct target *t);
 /* Has anything been changed since the last successful target_sync? */
 bool target_is_dirty(const struct target *t);
 int target_sync(struct target *t, struct err *e) CHECKED;

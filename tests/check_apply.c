@@ -144,6 +144,7 @@ START_TEST(applied_files_are_kept_as_long_as_asked)
 		(void)more(2);
 	deliver_all(&u);
 	run_both(&u);
+	apply();
 	{
 		AUTO_CLOSE int done = open_done(&u);
 		AUTO_CLOSE int stage = open_stage(&u);
