@@ -12,22 +12,22 @@ noinst_PROGRAMS += $(FUZZ_TARGETS)
 fuzz-targets: $(FUZZ_TARGETS)
 .PHONY: fuzz-targets
 
-FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+LINK_FUZZER = $(AM_LDFLAGS) -fsanitize=fuzzer
 FUZZ_MEND = tests/fuzz/fuzz.h tests/fuzz/fuzz_mend.c
 tests_fuzz_fuzz_ack_SOURCES = tests/fuzz/fuzz_ack.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_ack_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ack_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_codec_SOURCES = tests/fuzz/fuzz_codec.c $(FUZZ_MEND)
-tests_fuzz_fuzz_codec_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_codec_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_header_SOURCES = tests/fuzz/fuzz_header.c $(FUZZ_MEND)
-tests_fuzz_fuzz_header_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_header_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_iocb_SOURCES = tests/fuzz/fuzz_iocb.c $(FUZZ_MEND)
-tests_fuzz_fuzz_iocb_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_iocb_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_MEND)
-tests_fuzz_fuzz_journal_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_journal_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_name_SOURCES = tests/fuzz/fuzz_name.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_name_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_name_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_pairing_SOURCES = tests/fuzz/fuzz_pairing.c tests/fuzz/fuzz.h
-tests_fuzz_fuzz_pairing_LDFLAGS = $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_pairing_LDFLAGS = $(LINK_FUZZER)
 endif
 
 EXTRA_DIST += tests/fuzz/run tests/fuzz/run.sh
