@@ -36,7 +36,7 @@ unharmed() {
 			fail "$WHAT was not put into quarantine"
 		OUT=$(there status)
 		says 'quarantine'
-		rm -f "$THERE"/quarantine/*
+		rm -rf "$THERE"/quarantine/*
 		QUARANTINED=0
 	fi
 	find "$stream" -mindepth 1 -maxdepth 1 ! -name ack \
@@ -166,6 +166,7 @@ for wish in address=0xfffffffff volume=1000 address=0x7ffffffffffffff0; do
 	if "$forge" "$one" "$stream/$name" "$key" $wish 2>/dev/null; then
 		unharmed told
 	fi
+	rm -f "$stream/$name"
 done
 
 say "as something that is no file"

@@ -154,7 +154,11 @@ lib_end() {
 		echo "kept: $T"
 	else
 		chmod -R u+rwX "$T" 2>/dev/null
-		rm -rf "$T"
+		# What was killed may take a moment to go.
+		rm -rf "$T" 2>/dev/null || {
+			sleep 1
+			rm -rf "$T"
+		}
 	fi
 	# Last, so that it is the last thing read.
 	if [ $rc -ne 0 ] && [ $rc -ne 77 ]; then
