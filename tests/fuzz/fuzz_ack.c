@@ -39,7 +39,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ack_check(data, size, &key()->pub, &valid, NULL) < 0)
 		abort();
 	FUZZ_MUST(ack_encode(&a, key(), again, &len, NULL) == 0);
-	FUZZ_MUST(len == size && memcmp(again + 40, data + 40, 504) == 0);
+	FUZZ_MUST(len == size);
+	/* A later minor version may use what is reserved here. */
+	if (le_get16(data + 18) == 0)
+		FUZZ_MUST(memcmp(again + 40, data + 40, 504) == 0);
 	FUZZ_MUST(memcmp(again + 640, data + 640, size - 640) == 0);
 	return 0;
 }
