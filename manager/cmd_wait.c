@@ -25,6 +25,7 @@
 #define TROUBLE_NS UINT64_C(2000000000)
 #define PROGRESS_NS UINT64_C(2000000000)
 #define RELOAD_NS UINT64_C(1000000000)
+#define ABSENT_NS UINT64_C(1500000000) /* it may just be starting */
 
 enum outcome { NOT_YET = 0, REACHED, IMPOSSIBLE };
 
@@ -43,6 +44,7 @@ struct wait {
 	const char *group, *only; /* only NULL: all destinations */
 	bool stored, limited;
 	uint64_t began_ns, until_ns, told_ns, loaded_ns;
+	uint64_t absent_ns;	 /* since when no coordinator was seen; 0 */
 	struct capture *capture; /* a source's */
 	uint64_t asked;		 /* sealing up to here was asked for */
 	struct goal *goals;
@@ -265,6 +267,21 @@ tell_progress(struct wait *w)
 	w->told_ns = now;
 }
 
+/* Has there been no coordinator for a while? */
+static bool
+is_abandoned(struct wait *w)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (client_is_coordinated(w->home)) {
+		w->absent_ns = 0;
+		return false;
+	}
+	if (w->absent_ns == 0)
+		w->absent_ns = now;
+	return now - w->absent_ns >= ABSENT_NS;
+}
+
 /* The exit code. */
 static int
 wait_for(struct wait *w, enum outcome (*look)(struct wait *w))
@@ -280,7 +297,7 @@ wait_for(struct wait *w, enum outcome (*look)(struct wait *w))
 			return tell(EXIT_REFUSED,
 			    "waiting for %s is of no use: %s", w->group,
 			    w->why);
-		if (!w->limited && !client_is_coordinated(w->home))
+		if (!w->limited && is_abandoned(w))
 			return tell(EXIT_REFUSED,
 			    "waiting for %s is of no use: no coordinator is "
 			    "running here (start 'aim-coordinator --home %s', "
