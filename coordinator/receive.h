@@ -30,6 +30,7 @@ struct receive {
 	/* the last thing that was put into quarantine, and why */
 	char refused[CHAIN_WHY + 64];
 	uint64_t quarantined, duplicates, received;
+	uint32_t strange; /* met by this scan */
 
 	/* files after the expected one, seen by the last whole scan */
 	bool later, later_now;

@@ -21,6 +21,7 @@
 
 /* At most so much in one go, so that the expected file need not wait. */
 #define SCAN_ENTRIES 256
+#define SCAN_STRANGE 64
 #define SCAN_NS UINT64_C(200000000)
 
 /* Where is it, seen from the tip? <0 before or at, >0 after. */
@@ -195,13 +196,34 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 	return 0;
 }
 
+/*
+ * Quarantine is for looking at, and holds a limited number: of a crowd the
+ * first ones go there, and the rest, if they are files, just goes. Each would
+ * drive out another one, at the price of several syncs.
+ */
+static int
+strange(struct receive *r, const struct incoming_entry *entry, struct err *e)
+{
+	if (++r->strange <= SCAN_STRANGE)
+		return receive_refuse(r, entry->name, entry->why, e);
+	if (sys_unlink(incoming_dir(r->in), entry->name) == 0) {
+		if (r->strange == SCAN_STRANGE + 1)
+			log_warn("a crowd of strange names is in the incoming "
+				 "folder: more than %d are removed, not kept",
+			    SCAN_STRANGE);
+		r->quarantined++;
+		return 0;
+	}
+	return receive_refuse(r, entry->name, entry->why, e);
+}
+
 static int
 one_entry(struct receive *r, const struct incoming_entry *entry, struct err *e)
 {
 	struct chain_name next[2];
 
 	if (entry->kind == INCOMING_STRANGE)
-		return receive_refuse(r, entry->name, entry->why, e);
+		return strange(r, entry, e);
 	if (entry->kind != INCOMING_JOURNAL)
 		return 0;
 	if (position_is_nil(&r->tip))
@@ -221,6 +243,7 @@ whole_scan_done(struct receive *r)
 {
 	r->later = r->later_now;
 	r->later_now = false;
+	r->strange = 0;
 	r->scan_ns = clock_mono_ns();
 }
 

@@ -587,6 +587,24 @@ START_TEST(hostile_names_are_put_aside)
 }
 END_TEST
 
+START_TEST(of_a_crowd_only_some_are_kept)
+{
+	char name[32];
+	int i;
+
+	make_stream(0);
+	for (i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "junk%d", i);
+		deliver_bytes(&u, name, "", 0);
+	}
+	deliver_all(&u);
+	receive();
+	stored_is(2);
+	ck_assert_uint_eq(count_names(u.in, ""), 1);
+	ck_assert_uint_eq(quarantined(), 64);
+}
+END_TEST
+
 static void
 make_special(const char *name, int what)
 {
@@ -897,6 +915,7 @@ main(void)
 	tcase_add_test(t, the_same_name_with_other_content_is_an_alarm);
 	tcase_add_test(t, a_name_that_lies_is_refused);
 	tcase_add_test(t, hostile_names_are_put_aside);
+	tcase_add_test(t, of_a_crowd_only_some_are_kept);
 	tcase_add_loop_test(t, what_is_no_file_is_never_opened, 0, 5);
 	tcase_add_test(t, transfers_under_way_are_left_until_they_are_old);
 	tcase_add_test(t, a_file_that_is_still_written_is_left_alone);
