@@ -257,6 +257,9 @@ ship_send(struct ship *s, struct err *e)
 		sent = -1;
 	if (any)
 		ship_poll_soon(s);
+	/* The window is shut: what was stored meanwhile may open it. */
+	if (any && !has_room(s))
+		s->poll_ns = 0;
 	if (sent == 0)
 		return any;
 	take_back(s, &cursor, count);
