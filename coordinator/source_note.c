@@ -110,8 +110,8 @@ source_note(struct source *s, bool now)
 	state = state_of(s, &st);
 	add_text(&n, "state", state);
 	/* Once all is copied in again it is history. */
-	add_text(&n, "reason",
-	    strcmp(state, "unclean") == 0 ? s->break_reason : "");
+	add_text(
+	    &n, "reason", strcmp(state, "unclean") == 0 ? s->break_reason : "");
 	add_text(&n, "trouble", trouble == NULL ? "" : trouble->text);
 	add_text(&n, "mode", mode_name(st.mode));
 	add_positions(&n, s, &st);
