@@ -14,6 +14,7 @@
 #include "coordinator/sftp_worker.h"
 #include "coordinator/ssh_key.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -369,8 +370,8 @@ sftp_put(struct transport *base, int fd, uint64_t len, const char *name,
 {
 	struct sftp_transport *t = from_base(base);
 	struct sftp_ask ask = {.op = SFTP_PUT, .len = len};
-	struct connection *c;
-	bool fresh;
+	struct connection *c = NULL;
+	bool fresh = false;
 
 	while (wait_one(t, false))
 		note_answer(t);
@@ -379,6 +380,7 @@ sftp_put(struct transport *base, int fd, uint64_t len, const char *name,
 			note_answer(t);
 	if (report_failure(t, e) < 0)
 		return -1;
+	assert(c != NULL);
 	(void)snprintf(ask.name, sizeof(ask.name), "%s", name);
 	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, fd, e) < 0)
 		return -1;
@@ -408,6 +410,7 @@ sftp_get(struct transport *base, const char *name, size_t max, struct buf *out,
 	if (sftp_drain(base, e) < 0)
 		return -1;
 	c = choose(t, &fresh);
+	assert(c != NULL); /* none is busy now */
 	(void)snprintf(ask.name, sizeof(ask.name), "%s", name);
 	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, -1, e) < 0)
 		return -1;

@@ -5,7 +5,9 @@
 #include "coordinator/ship.h"
 #include "coordinator/source.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -288,6 +290,101 @@ START_TEST(forged_news_changes_nothing)
 }
 END_TEST
 
+/* ---- killed ---- */
+
+struct killer {
+	int at, seen;
+};
+
+static int
+kill_judge(void *ctx, enum sys_op op, const char *name)
+{
+	struct killer *d = ctx;
+
+	(void)op;
+	(void)name;
+	if (d->seen++ == d->at)
+		(void)kill(getpid(), SIGKILL);
+	return 0;
+}
+
+/* Ships and fetches in a child that dies before call number n. */
+static bool
+ship_and_die(int n)
+{
+	struct killer d = {.at = n};
+	struct ship *own;
+	struct err e = {0};
+	int status;
+	pid_t pid;
+
+	(void)fflush(NULL);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		sys_set_judge(kill_judge, &d);
+		if (ship_open(&k.home, &k.destination[0], &own, &e) < 0 ||
+		    ship_pass(own, &e) < 0)
+			_exit(1);
+		ship_close(own);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status))
+		return true;
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+	return false;
+}
+
+/* Everything that can be seen over there is whole and ours. */
+static void
+check_far(uint64_t upto)
+{
+	char name[JOURNAL_NAME_LEN], command[700], stream[UUID_TEXT];
+	uint64_t n;
+
+	(void)uuid_text(&k.group.stream, stream);
+	for (n = 1; n <= upto; n++) {
+		if (!is_far(n))
+			continue;
+		(void)snprintf(command, sizeof(command),
+		    "cmp -s %.200s/sealed/%s/%s %s/in0/%s/%s", k.home.path,
+		    stream, journal_name(1, n, name), k.dir.path, stream, name);
+		ck_assert_int_eq(system(command), 0);
+	}
+}
+
+START_TEST(killed_before_any_call_files_are_whole_and_news_is_kept)
+{
+	struct err e = {0};
+	struct ack saved;
+	uint64_t stored = 80, before = 0;
+	bool died = true;
+	int n;
+
+	acknowledge(stored);
+	for (n = 0; died && n < 1000; n++) {
+		uint64_t i;
+
+		died = ship_and_die(n);
+		check_far(FILES);
+		/* The saved acknowledgement is the old one or the new one. */
+		if (ack_load(&k.home, &k.destination[0], &saved, &e) == 1) {
+			ck_assert_uint_ge(saved.stored.sequence, before);
+			before = saved.stored.sequence;
+		}
+		for (i = 1; i <= FILES && n % 3 == 0; i++)
+			if (is_far(i))
+				remove_far(i);
+		if (n % 8 == 7 && stored < FILES - 3)
+			acknowledge(++stored);
+	}
+	ck_assert(!died);
+	ck_assert_int_gt(n, 20);
+	ck_assert_uint_eq(before, stored);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -305,6 +402,8 @@ main(void)
 	tcase_add_test(t, paused_means_nothing_moves);
 	tcase_add_test(t, epochs_are_followed);
 	tcase_add_test(t, forged_news_changes_nothing);
+	tcase_add_test(
+	    t, killed_before_any_call_files_are_whole_and_news_is_kept);
 	suite_add_tcase(suite, t);
 	return unit_run(suite);
 }
