@@ -174,7 +174,8 @@ check_identity(struct catalogue *c, struct err *e)
 		return -1;
 	if (!uuid_equal(&site, &c->home->site))
 		return err_set(e, ERR_REFUSED,
-		    "catalogue.db belongs to another site than state/site");
+		    "catalogue.db belongs to another site than state/site; if "
+		    "an 'init --adopt' was interrupted, run it again");
 	return 0;
 }
 

@@ -64,6 +64,9 @@ int catalogue_add_volume(struct catalogue *c, const struct uuid *group,
     const struct volume_config *v, struct err *e) CHECKED;
 int catalogue_export_group(
     struct catalogue *c, const struct uuid *group, struct err *e) CHECKED;
+/* Another stream; its volumes are not fixed any more. */
+int catalogue_renew_group(struct catalogue *c, const struct uuid *group,
+    const struct uuid *stream, struct err *e) CHECKED;
 int catalogue_add_destination(struct catalogue *c,
     const struct destination_config *d, struct err *e) CHECKED;
 int catalogue_pause_destination(struct catalogue *c,

@@ -43,6 +43,15 @@ catalogue_export_group(
 }
 
 int
+catalogue_renew_group(struct catalogue *c, const struct uuid *group,
+    const struct uuid *stream, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "UPDATE source SET exported=0, stream=? WHERE uuid=?", "uu", stream,
+	    group);
+}
+
+int
 catalogue_add_destination(
     struct catalogue *c, const struct destination_config *d, struct err *e)
 {

@@ -213,8 +213,9 @@ home_adopt(const char *path, struct err *e)
 	    home_site_load(state, &s, e) < 0)
 		return err_at(e, "adopt %s", path);
 	machine_id(s.machine);
-	/* The key first: with it, the machine's name is what opens the home. */
+	/* The machine's name last: it is what opens the home. */
 	if (uuid_make(&s.uuid, e) < 0 || home_key_make(keys, e) < 0 ||
+	    io_write_file(state, "adopt", "", 0, 0600, e) < 0 ||
 	    home_site_store(state, &s, e) < 0)
 		return err_at(e, "adopt %s", path);
 	return 0;

@@ -13,6 +13,8 @@
  *   done/<mirror>/NAME.aim      applied, kept for retention
  *   quarantine/                 what was refused, with NAME.why beside it
  *   state/site                  name, uuid, machine: it makes this a home
+ *   state/pending               a volume that is just being added
+ *   state/adopt                 the home has just been adopted
  *   state/lock                  OFD lock of the coordinator
  *   state/coordinator.sock      requests of the manager
  *   state/<destination>.ack     last valid acknowledgement of a destination
@@ -64,7 +66,7 @@ int home_create(const char *path, const char *site_name, struct err *e) CHECKED;
 int home_open(const char *path, struct home *out, struct err *e) CHECKED;
 void home_close(struct home *h);
 /* Makes the home this machine's own: a new site UUID and a new key. Nobody
- * else may use it meanwhile. */
+ * else may use it meanwhile. Leaves state/adopt: see request_adopt. */
 int home_adopt(const char *path, struct err *e) CHECKED;
 /* REFUSED where no home may lie; *advice is a warning, or NULL. */
 int home_check_place(int fd, const char **advice, struct err *e) CHECKED;

@@ -13,6 +13,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/message.h coordinator/message.c \
 	coordinator/request.h coordinator/request.c \
 	coordinator/request_volume.c coordinator/request_pending.c \
+	coordinator/request_folder.c coordinator/request_adopt.c \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/place.h coordinator/place.c \

@@ -14,6 +14,8 @@
 #include "coordinator/catalogue.h"
 #include "coordinator/message.h"
 
+#include <sys/types.h>
+
 enum {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
@@ -32,6 +34,14 @@ int request_execute(struct home *h, const struct message *in,
 /* Puts right what an interrupted request left (rule: whole or not at all).
  * The caller holds the home's lock. */
 int request_recover(struct home *h, struct catalogue *c, struct err *e) CHECKED;
+
+/*
+ * After home_adopt: the catalogue takes over the new identity, and every
+ * source group begins anew, with another stream and without destinations:
+ * what it had captured belongs to the other site. May be repeated; the end
+ * removes state/adopt. The caller holds the home's lock.
+ */
+int request_adopt(struct home *h, struct err *e) CHECKED;
 
 /* ---- between request.c and request_*.c ---- */
 struct change {
@@ -65,6 +75,15 @@ const struct destination_config *change_destination(struct change *ch,
  * "fingerprint" was given, its key. Release with pairing_release. */
 int change_pairing(struct change *ch, enum pairing_role role,
     struct pairing *out, struct err *e) CHECKED;
+
+/* Makes the group's folder under active/, and puts a volume into it. */
+int folder_make(struct home *h, const struct uuid *group, gid_t access,
+    struct err *e) CHECKED;
+int folder_add(struct home *h, const struct uuid *group,
+    const struct volume_config *v, struct err *e) CHECKED;
+/* Removes it; a missing one is no error. */
+int folder_remove(
+    struct home *h, const struct uuid *group, struct err *e) CHECKED;
 
 /* Notes that `v` is about to become part of `group`'s folder, and forgets it
  * when the change is whole. */

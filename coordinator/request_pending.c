@@ -12,7 +12,6 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
-#include "common/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,37 +59,6 @@ pending_read(struct home *h, struct pending *p)
 		return false;
 	p->volume.size = strtoull(text, NULL, 10);
 	return true;
-}
-
-/* The folder of a group that never came to be. */
-static int
-remove_folder(struct home *h, const struct uuid *group, struct err *e)
-{
-	AUTO_CLOSE int active = -1, fd = -1, copy = -1;
-	AUTO_CLOSEDIR DIR *d = NULL;
-	struct dirent *entry;
-	char name[UUID_TEXT];
-
-	if (io_open_dir(h->dir, "active", &active, e) < 0)
-		return -1;
-	fd = sys_openat(active, uuid_text(group, name),
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_sys(e, "open active/%s", name);
-	if (io_open_dir(fd, ".", &copy, e) < 0)
-		return -1;
-	d = fdopendir(copy);
-	if (d == NULL)
-		return err_sys(e, "list active/%s", name);
-	copy = -1; /* now d's */
-	while ((entry = readdir(d)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0 &&
-		    sys_unlink(fd, entry->d_name) < 0)
-			return err_sys(e, "remove active/%s/...", name);
-	if (unlinkat(active, name, AT_REMOVEDIR) < 0)
-		return err_sys(e, "remove active/%s", name);
-	return io_fsync(active, "active/", e);
 }
 
 static bool
@@ -166,7 +134,7 @@ request_recover(struct home *h, struct catalogue *c, struct err *e)
 		log_info("putting right an interrupted 'volume add %s'",
 		    p.volume.name);
 		if ((group ? complete(h, c, &p, e)
-			   : remove_folder(h, &p.group, e)) < 0)
+			   : folder_remove(h, &p.group, e)) < 0)
 			return err_at(
 			    e, "interrupted 'volume add %s'", p.volume.name);
 	}

@@ -197,23 +197,11 @@ static int
 put_into_folder(struct change *ch, const struct group_config *g, bool fresh,
     gid_t access, const struct volume_config *v, struct err *e)
 {
-	struct capture_volume cv = {
-	    .uuid = v->uuid, .kind = v->kind, .size = v->size};
-	struct stat st;
-
-	if (stat(v->path, &st) < 0)
-		return err_sys(e, "stat %s", v->path);
-	(void)memcpy(cv.path, v->path, strlen(v->path) + 1); /* checked */
-	cv.dev = st.st_dev;
-	cv.ino = st.st_ino;
-	cv.rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0;
 	if (pending_note(ch->home, &g->uuid, v, e) < 0)
 		return -1;
-	if (fresh && capture_create(ch->home->path, &g->uuid, access, e) < 0)
+	if (fresh && folder_make(ch->home, &g->uuid, access, e) < 0)
 		return -1;
-	if (capture_add_volume(ch->home->path, &g->uuid, &cv, e) < 0)
-		return err_at(e, "volume %s", v->name);
-	return 0;
+	return folder_add(ch->home, &g->uuid, v, e);
 }
 
 static int

@@ -81,11 +81,17 @@ adopt(const char *path)
 	AUTO(home_close) struct home h = HOME_NONE;
 	struct err e = {0};
 
-	if (home_open(path, &h, NULL) == 0)
-		return tell(EXIT_REFUSED,
-		    "home %s belongs to this machine: nothing to adopt", path);
-	if (lock_foreign(path, &lock, &e) < 0 || home_adopt(path, &e) < 0 ||
-	    home_open(path, &h, &e) < 0 || catalogue_adopt(&h, &e) < 0)
+	if (lock_foreign(path, &lock, &e) < 0)
+		return tell_err(&e);
+	if (home_open(path, &h, NULL) == 0) {
+		if (!exists(h.state, "adopt"))
+			return tell(EXIT_REFUSED,
+			    "home %s belongs to this machine: nothing to "
+			    "adopt",
+			    path);
+	} else if (home_adopt(path, &e) < 0 || home_open(path, &h, &e) < 0)
+		return tell_err(&e);
+	if (request_adopt(&h, &e) < 0)
 		return tell_err(&e);
 	(void)fprintf(stderr,
 	    "aim-manager: this site has a new identity and a new key; pair "

@@ -182,11 +182,13 @@ static int
 check_capture(const char *home, const char *group, struct err *e)
 {
 	AUTO(groups_release) struct groups g = {0};
-	AUTO_CLOSE int dir = -1;
+	/* Others may pass through it, not list it. */
+	AUTO_CLOSE int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t i = 0;
 
-	if (io_open_dir(AT_FDCWD, home, &dir, e) < 0 ||
-	    check_home(home, dir, e) < 0 || read_groups(dir, &g, e) < 0 ||
+	if (dir < 0)
+		return err_sys(e, "home %s", home);
+	if (check_home(home, dir, e) < 0 || read_groups(dir, &g, e) < 0 ||
 	    check_folders(dir, &g, e) < 0)
 		return -1;
 	while (i < g.count && strcmp(g.list[i].name, group) != 0)

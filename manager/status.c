@@ -259,7 +259,7 @@ worse(struct status_group *g, enum status_state s, const char *why)
 	if (s == STATUS_STREAMING)
 		return;
 	g->state = s;
-	if (g->reason[0] == 0)
+	if (why[0] != 0)
 		say(g->reason, why);
 }
 
@@ -269,7 +269,7 @@ judge_source(struct home *h, struct status_group *g)
 	char text[REASON_LIMIT];
 
 	if (note_of(
-		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
+		h, &g->source->uuid, "source", "reason", text, sizeof(text)) &&
 	    text[0] != 0)
 		worse(g, STATUS_UNCLEAN, text);
 	if (note_of(
