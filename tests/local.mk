@@ -82,7 +82,10 @@ tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 UNIT_TESTS += \
 	tests/check_catalogue \
 	tests/check_home \
-	tests/check_request
+	tests/check_request \
+	tests/check_status
+tests_check_status_SOURCES = tests/check_status.c tests/site_rig.h
+tests_check_status_LDADD = libmanager.a $(LDADD)
 tests_check_catalogue_SOURCES = tests/check_catalogue.c tests/site_rig.h
 tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
 tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h
