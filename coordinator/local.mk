@@ -2,6 +2,15 @@
 noinst_LIBRARIES += libcoordinator.a
 bin_PROGRAMS += coordinator/aim-coordinator
 dist_man_MANS += coordinator/aim-coordinator.8
+exampledir = $(docdir)/examples
+example_DATA = coordinator/aim-coordinator.service
+EXTRA_DIST += coordinator/aim-coordinator.service.in
+CLEANFILES += coordinator/aim-coordinator.service
+coordinator/aim-coordinator.service: coordinator/aim-coordinator.service.in
+	$(AM_V_GEN)$(MKDIR_P) coordinator && \
+	sed 's|@bindir[@]|$(bindir)|' \
+		'$(srcdir)/coordinator/aim-coordinator.service.in' >$@.tmp && \
+	mv -f $@.tmp $@
 coordinator_aim_coordinator_SOURCES = coordinator/main.c
 libcoordinator_a_SOURCES =
 
