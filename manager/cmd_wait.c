@@ -3,7 +3,7 @@
  * cmd_wait: what is waited for is settled at the start: the last transaction
  * that was completed, and the ENDs of the copy-ins that were queued or under
  * way. Then the files that tell of progress are looked at a few times a
- * second. Whatever makes it impossible ends the wait with 4: a pause at
+ * second. Whatever makes it impossible ends the wait with 4: a pause here at
  * once, a mirror in trouble when it lasts a little (it may mend itself).
  */
 #include "common/cleanup.h"
@@ -151,10 +151,9 @@ judge_ack(struct wait *w, struct goal *g, const struct ack *a)
 
 	if (at >= g->number && (w->stored || a->consistent))
 		return REACHED;
-	if (a->state == ACK_PAUSED && !w->stored)
-		return impossible(w, "the mirror at '%s' is paused there: %s",
-		    g->name, a->reason);
-	if (lasts(g, a->state == ACK_STALLED || a->state == ACK_SUSPECT))
+	/* What it says may be over by now: it must go on saying so. */
+	if (lasts(g, a->state == ACK_STALLED || a->state == ACK_SUSPECT ||
+			 (a->state == ACK_PAUSED && !w->stored)))
 		return impossible(w, "the mirror at '%s' is %s: %s", g->name,
 		    ack_state_name(a->state), a->reason);
 	(void)snprintf(w->at, sizeof(w->at), "%s: %ju of %ju%s", g->name,

@@ -202,7 +202,10 @@ collect_destination(struct home *h, const struct status *s,
 		d->applied = d->ack.applied.last;
 		d->ack_age = ack_age(h, d->config);
 		d->state = state_of_ack(&d->ack);
-		say(d->reason, d->ack.reason);
+		if (d->ack.reason[0] != 0)
+			(void)snprintf(d->reason, sizeof(d->reason),
+			    "site %s: %s", d->config->mirror_site_name,
+			    d->ack.reason);
 	}
 	if (job_load(h, &d->config->uuid, &d->job, &e) < 0)
 		say(d->reason, e.text);

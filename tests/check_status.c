@@ -175,7 +175,8 @@ START_TEST(a_destination_is_what_its_mirror_says)
 {
 	put_ack(cases[_i].ack, cases[_i].consistent, &far.home.key);
 	ck_assert_str_eq(state_of(&rig), cases[_i].state);
-	ck_assert_str_eq(s.groups[0].destinations[0].reason, "because");
+	ck_assert_str_eq(
+	    s.groups[0].destinations[0].reason, "site here: because");
 }
 END_TEST
 
