@@ -12,6 +12,7 @@ the next turn. At the end volume and mirror must be equal.
 import json
 import os
 import signal
+import statistics
 
 from figures import Case
 from lab import (GIB, MIB, Replica, Skipped, fill, free_bytes, session,
@@ -35,7 +36,12 @@ def plans(quick):
     """(name, arguments of the writer, better, target)."""
     k = 64 if quick else 1
     warm = ["--warm", str(256 * MIB // k)]
+    paced = ["--rate", "200000000", "--total", str(GIB // k)]
     page = [*warm, "--total", str(2 * GIB // k)]
+    yield ("4 KiB random, 200 MB/s, 1 thread", paced, "less",
+           ("added", NS_LIMIT))
+    yield ("4 KiB random, 200 MB/s, 2 threads", [*paced, "--threads", "2"],
+           "less", ("added", NS_LIMIT))
     yield "4 KiB random, 1 thread", page, "less", ("added", NS_LIMIT)
     yield ("4 KiB random, 2 threads", [*page, "--threads", "2"], "less",
            ("added", NS_LIMIT))
@@ -99,12 +105,17 @@ class Turns:
     def case(self, name, words, better, target, pairs):
         c = Case("capture", name, "ns" if better == "less" else "MB/s",
                  better, "uncaptured", target)
+        cpu = []
         for i in range(pairs):
             sides = [self.uncaptured, self.captured]
             first = i % 2
-            one = self.figure(sides[first](words), better)
-            two = self.figure(sides[1 - first](words), better)
-            c.add(*((two, one) if first else (one, two)))
+            pair = [sides[first](words), sides[1 - first](words)]
+            theirs, ours = pair[::-1] if first else pair
+            c.add(self.figure(theirs, better), self.figure(ours, better))
+            cpu.append([r["cpu_ns_per_write"] for r in (theirs, ours)])
+        theirs, ours = (statistics.median(side) for side in zip(*cpu))
+        c.notes.append(f"processor time of the writer for each write: "
+                       f"{theirs:.0f} and {ours:.0f} ns")
         c.notes.append({
             "seal": "the sealer ran beside it, shipping and mirror stopped",
             "ship": "sealer and shipper ran beside it, the mirror stopped",

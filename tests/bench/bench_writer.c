@@ -8,7 +8,8 @@
  * buffer of incompressible bytes, of which a few change with each write. The
  * clock starts when all threads are ready and the first --warm bytes have been
  * written; it stops when the last thread has made its last write. What is
- * still dirty then is synced outside the measured time.
+ * still dirty then is synced outside the measured time. ns_per_write is what a
+ * thread sees, without what it slept to keep the rate.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ struct worker {
 	uint32_t index;
 	uint8_t *buffer;
 	uint64_t random;
-	uint64_t warm, writes, start_ns, end_ns;
+	uint64_t writes, start_ns, end_ns, slept_ns;
 	int failed; /* errno */
 };
 
@@ -56,6 +57,16 @@ now_ns(void)
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
+}
+
+/* Of all threads, in user and system mode. */
+static uint64_t
+cpu_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
 }
 
@@ -101,7 +112,7 @@ write_one(struct worker *w, uint64_t i)
 
 /* Sleeps until write number `i` is due at the planned rate. */
 static void
-pace(const struct worker *w, uint64_t i)
+pace(struct worker *w, uint64_t i)
 {
 	uint64_t share = w->plan->rate / w->plan->threads;
 	double due = (double)(i * w->plan->block) / (double)share;
@@ -114,6 +125,7 @@ pace(const struct worker *w, uint64_t i)
 	t.tv_sec = (time_t)((due_ns - now) / NS);
 	t.tv_nsec = (long)((due_ns - now) % NS);
 	(void)nanosleep(&t, NULL);
+	w->slept_ns += now_ns() - now;
 }
 
 static void *
@@ -165,7 +177,7 @@ prepare(struct worker *w, const struct plan *p, uint32_t index)
 }
 
 static int
-run(const struct plan *p, struct worker *workers)
+run(const struct plan *p, struct worker *workers, uint64_t *cpu)
 {
 	uint32_t i;
 
@@ -186,6 +198,7 @@ run(const struct plan *p, struct worker *workers)
 			return -1;
 	}
 	(void)pthread_barrier_wait(&ready);
+	*cpu = cpu_ns();
 	if (p->seconds != 0) {
 		struct timespec t = {.tv_sec = p->seconds};
 
@@ -195,13 +208,14 @@ run(const struct plan *p, struct worker *workers)
 	}
 	for (i = 0; i < p->threads; i++)
 		(void)pthread_join(workers[i].thread, NULL);
+	*cpu = cpu_ns() - *cpu;
 	return fsync(workers[0].fd);
 }
 
 static int
-report(const struct plan *p, const struct worker *workers)
+report(const struct plan *p, const struct worker *workers, uint64_t cpu)
 {
-	uint64_t start = UINT64_MAX, end = 0, writes = 0, elapsed, i;
+	uint64_t start = UINT64_MAX, end = 0, writes = 0, busy = 0, elapsed, i;
 
 	for (i = 0; i < p->threads; i++) {
 		const struct worker *w = &workers[i];
@@ -212,6 +226,7 @@ report(const struct plan *p, const struct worker *workers)
 			return 1;
 		}
 		writes += w->writes;
+		busy += w->end_ns - w->start_ns - w->slept_ns;
 		start = w->start_ns < start ? w->start_ns : start;
 		end = w->end_ns > end ? w->end_ns : end;
 	}
@@ -221,9 +236,10 @@ report(const struct plan *p, const struct worker *workers)
 		return 1;
 	}
 	(void)printf("{\"writes\":%" PRIu64 ",\"bytes\":%" PRIu64
-		     ",\"elapsed_ns\":%" PRIu64 ",\"ns_per_write\":%.1f}\n",
-	    writes, writes * p->block, elapsed,
-	    (double)elapsed * p->threads / (double)writes);
+		     ",\"elapsed_ns\":%" PRIu64 ",\"ns_per_write\":%.1f"
+		     ",\"cpu_ns_per_write\":%.1f}\n",
+	    writes, writes * p->block, elapsed, (double)busy / (double)writes,
+	    (double)cpu / (double)writes);
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -298,6 +314,7 @@ main(int argc, char **argv)
 	static struct worker workers[THREADS_MAX];
 	struct plan p = {.block = 4096, .total = UINT64_MAX, .threads = 1};
 	struct stat st;
+	uint64_t cpu = 0;
 	int name;
 
 	while ((name = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -312,10 +329,10 @@ main(int argc, char **argv)
 		return 1;
 	}
 	p.span = (uint64_t)st.st_size;
-	if (run(&p, workers) != 0) {
+	if (run(&p, workers, &cpu) != 0) {
 		(void)fprintf(
 		    stderr, "bench_writer: cannot run: %s\n", strerror(errno));
 		return 1;
 	}
-	return report(&p, workers);
+	return report(&p, workers, cpu);
 }
