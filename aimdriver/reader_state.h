@@ -29,6 +29,7 @@ struct reader {
 	uint64_t stored_pos;   /* stored bytes of Data up to the chunk's end */
 	struct chunk chunk;    /* raw_len 0: none */
 	uint8_t *stored, *raw; /* chunk_len bytes each */
+	bool raw_is_elsewhere; /* that chunk went straight into payload */
 	uint8_t *payload;      /* put together from chunks */
 	size_t payload_room;
 	uint32_t codec;			    /* the strongest seen */

@@ -52,13 +52,17 @@ next_iocb(struct reader *r, struct iocb *out, struct err *e)
 	return v == VERDICT_WHOLE ? 0 : bad_entry(r, v, out->number, &why, e);
 }
 
-/* Decodes the chunk whose header is known; `at` is where that lies. */
+/*
+ * Decodes the chunk whose header is known; `at` is where that lies. `direct`,
+ * if not NULL, takes the place of r->raw when no decoding is needed.
+ */
 static int
-decode_chunk(
-    struct reader *r, const struct chunk *c, uint64_t at, struct err *e)
+decode_chunk(struct reader *r, const struct chunk *c, uint64_t at,
+    uint8_t *direct, struct err *e)
 {
 	bool plain = c->codec == CODEC_NONE;
-	uint8_t *stored = plain ? r->raw : r->stored;
+	uint8_t *raw = direct != NULL ? direct : r->raw;
+	uint8_t *stored = plain ? raw : r->stored;
 	struct why why = {0};
 	enum verdict v;
 
@@ -68,12 +72,16 @@ decode_chunk(
 	/* A verified walk has the sums of the payloads for this. */
 	if (plain && r->verified)
 		return 0;
-	v = chunk_decode(c, stored, r->raw, &why);
+	v = chunk_decode(c, stored, raw, &why);
 	return v == VERDICT_WHOLE ? 0 : reader_bad(r, v, at, &why, e);
 }
 
+/*
+ * The next chunk, into r->raw; or, when it is part of a payload of which
+ * `left` bytes are still to come, straight to its place there.
+ */
 static int
-next_chunk(struct reader *r, struct err *e)
+next_chunk(struct reader *r, uint8_t *place, size_t left, struct err *e)
 {
 	const struct journal_header *h = &r->header;
 	uint8_t head[CHUNK_HEADER_LEN];
@@ -104,11 +112,15 @@ next_chunk(struct reader *r, struct err *e)
 		    c.stored_len, c.raw_len);
 		return reader_bad(r, v, at, &why, e);
 	}
-	if (decode_chunk(r, &c, at, e) < 0)
+	if (place != NULL && c.raw_len > left)
+		place = NULL;
+	if (decode_chunk(r, &c, at, place, e) < 0)
 		return -1;
 	if (r->raw_sha != NULL &&
-	    digest_add(r->raw_sha, r->raw, c.raw_len, e) < 0)
+	    digest_add(
+		r->raw_sha, place != NULL ? place : r->raw, c.raw_len, e) < 0)
 		return -1;
+	r->raw_is_elsewhere = place != NULL;
 	r->chunk = c;
 	r->stored_pos += CHUNK_HEADER_LEN + c.stored_len;
 	if (c.codec > r->codec)
@@ -143,8 +155,15 @@ next_payload(
 		size_t part = r->chunk.raw_len - begin;
 
 		if (part == 0) {
-			if (next_chunk(r, e) < 0)
+			bool whole = len - done >= r->header.chunk_len;
+
+			if (whole && payload_room(r, len, e) < 0)
 				return -1;
+			if (next_chunk(r, whole ? r->payload + done : NULL,
+				len - done, e) < 0)
+				return -1;
+			if (r->raw_is_elsewhere)
+				done += r->chunk.raw_len;
 			continue;
 		}
 		if (done == 0 && part >= len) {
