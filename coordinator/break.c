@@ -20,6 +20,7 @@
 #include "coordinator/source.h"
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
 
@@ -30,6 +31,8 @@
 
 #define BREAK_NAME_LEN (UUID_TEXT + 6)
 #define BREAK_LIMIT 1024
+#define BREAK_FIRST_MS 1000u
+#define BREAK_LAST_MS 60000u
 
 struct break_note {
 	uint32_t epoch; /* that ended */
@@ -228,6 +231,31 @@ capture_anew(struct source *s, bool any, struct err *e)
 }
 
 int
+break_may(const struct source *s, struct err *e)
+{
+	uint64_t age_ms = (clock_mono_ns() - s->break_ns) / 1000000;
+
+	if (s->break_ns == 0 || age_ms >= s->break_wait_ms)
+		return 0;
+	return err_set(e, ERR_RETRY,
+	    "%s, again; the next epoch begins in %ju ms at the earliest",
+	    s->break_reason, (uintmax_t)(s->break_wait_ms - age_ms));
+}
+
+static void
+break_done(struct source *s)
+{
+	uint64_t now = clock_mono_ns();
+	uint64_t age_ms = (now - s->break_ns) / 1000000;
+	uint32_t wait_ms = s->break_wait_ms * 2;
+
+	if (s->break_ns == 0 || age_ms > 10u * (uint64_t)s->break_wait_ms)
+		wait_ms = BREAK_FIRST_MS;
+	s->break_wait_ms = wait_ms < BREAK_LAST_MS ? wait_ms : BREAK_LAST_MS;
+	s->break_ns = now;
+}
+
+int
 break_run(struct source *s, struct err *e)
 {
 	bool any;
@@ -242,5 +270,6 @@ break_run(struct source *s, struct err *e)
 	s->must_break = false;
 	s->gap = false;
 	s->window_known = false;
+	break_done(s);
 	return 0;
 }

@@ -266,7 +266,7 @@ break_or_seal(struct source *s, struct err *e)
 {
 	break_look(s);
 	if (s->must_break)
-		return break_run(s, e) < 0 ? -1 : 1;
+		return break_may(s, e) < 0 || break_run(s, e) < 0 ? -1 : 1;
 	return seal_some(s, e);
 }
 

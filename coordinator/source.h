@@ -66,6 +66,8 @@ struct source {
 	bool must_break; /* seal nothing before break_run has succeeded */
 	bool gap;	 /* seal up to a gap, then break */
 	char break_reason[SOURCE_REASON];
+	uint64_t break_ns; /* monotonic: the last one; 0: none yet */
+	uint32_t break_wait_ms;
 
 	struct walk window; /* up to where all targets have stored */
 	bool window_known;
@@ -116,6 +118,9 @@ int seal_one(struct source *s, bool all, struct err *e) CHECKED;
 int break_open(struct source *s, struct err *e) CHECKED;
 /* Looks for one in a pass. */
 void break_look(struct source *s);
+/* RETRY while the last break is so fresh that what caused it must be there
+ * still; each one that follows at once doubles the wait (rule 9.11). */
+int break_may(const struct source *s, struct err *e) CHECKED;
 /* Notes the break durably, queues recoveries, lets capture begin again. */
 int break_run(struct source *s, struct err *e) CHECKED;
 /* The file that opens the new epoch is durable. */
