@@ -6,15 +6,17 @@
 # Small file systems of our own: loop devices as root, else tmpfs in a
 # namespace (no crash is tried here, so that will do).
 if [ -z "${AIM_UNSHARED:-}" ]; then
-	export AIM_UNSHARED=1
 	if [ "$(id -u)" -ne 0 ]; then
 		unshare -Urm true 2>/dev/null || {
 			echo "SKIP: needs root, or user namespaces"
 			exit 77
 		}
-		AIM_UNSHARED=user exec unshare -Urm bash "$0" "$@"
+		AIM_UNSHARED=user exec unshare -Urm \
+			bash "$0" "$@"
 	fi
-	exec unshare -m bash "$0" "$@"
+	# In a chroot / is no mount point, and cannot be made private.
+	AIM_UNSHARED=root exec unshare --mount --propagation unchanged \
+		bash "$0" "$@"
 fi
 . "$(dirname "$0")/lib.sh"
 need python3
@@ -23,7 +25,7 @@ need python3
 small() {
 	local loop
 	mkdir -p "$1"
-	if [ "$AIM_UNSHARED" != user ]; then
+	if [ "$AIM_UNSHARED" = root ]; then
 		truncate -s "$2M" "$1.fs"
 		mkfs.ext4 -q -m 0 "$1.fs" || fail "mkfs"
 		if loop=$(losetup --find --show "$1.fs" 2>/dev/null); then

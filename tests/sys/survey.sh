@@ -57,7 +57,10 @@ check() {
 	[ $whole = yes ] || wrong "writes were missed: the mirror differs"
 	case $KIND in
 	refused)
-		[ $said = yes ] || wrong "refused without a message"
+		[ $said = yes ] || {
+			wrong "refused without a message (status $rc)"
+			tail -n 3 "$T/b.out" "$T/b.err"
+		}
 		[ "$rc" -ne 0 ] || wrong "refused, but it succeeds"
 		return
 		;;

@@ -3,17 +3,19 @@
 # The source's host "boots" unclean: new epoch, full copy-in, old image kept.
 # shellcheck source=tests/sys/lib.sh
 
-# A mount namespace of our own, where the boot id can be changed.
+# A mount namespace of our own, where the boot id can be changed. In a chroot
+# / is no mount point, so there only /proc is made our own.
 if [ -z "${AIM_UNSHARED:-}" ]; then
 	export AIM_UNSHARED=1
-	if [ "$(id -u)" -eq 0 ]; then
-		exec unshare -m bash "$0" "$@"
-	elif unshare -Urm true 2>/dev/null; then
-		exec unshare -Urm bash "$0" "$@"
+	own=(--mount --propagation unchanged)
+	[ "$(id -u)" -eq 0 ] || own=(--mount --user --map-root-user)
+	if unshare "${own[@]}" mount --make-private /proc 2>/dev/null; then
+		exec unshare "${own[@]}" bash "$0" "$@"
 	fi
 	echo "SKIP: needs a mount namespace (root, or user namespaces)"
 	exit 77
 fi
+mount --make-private /proc || exit 1
 . "$(dirname "$0")/lib.sh"
 need python3
 
