@@ -16,11 +16,11 @@ done
 drop=()
 if is_root; then
 	# Not nobody: for that one some hosts make up a locked account.
-	chown daemon "$T/work"
+	chown -R daemon "$T/work" "$T/tree"
 	drop=(setpriv --reuid daemon --regid daemon --clear-groups)
 	[ "$("${drop[@]}" id -un)" = daemon ] || fail "cannot become daemon"
 fi
-for script in e2e_sftp once_cron kill_writer; do
+for script in e2e_sftp once_cron kill_writer unclean full_disk; do
 	say "$script"
 	PATH=/usr/local/bin:/usr/bin:/bin "${drop[@]}" env -u AIM_TEST_T AIM_TEST_DIR="$T/work" HOME="$T/work" \
 		AIM_BUILD="$T/tree/build" \
