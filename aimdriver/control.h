@@ -249,6 +249,7 @@ enum capture_step {
 	STEP_DONE,
 	STEP_ROLLING,
 	STEP_ROLLED, /* next segment chained, word not stored */
+	STEP_FOUND,  /* an unfinished slot; its locks not yet had */
 	STEP_SETTLING,
 	STEP_REREAD,
 	STEP_SETTLED,

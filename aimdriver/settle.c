@@ -257,9 +257,27 @@ clean(struct capture *c, struct control_lock *l)
 		atomic_store(&l->dirty, 0);
 }
 
+/*
+ * Is transaction `number` still the one that was looked at, and unfinished?
+ * Until its locks were had its owner may have finished it, and its slot may
+ * have been sealed and taken by somebody who lives. The state is looked at
+ * first: what is not sealed after that was not recycled before.
+ */
+static bool
+is_orphan(struct capture *c, uint64_t number, const struct ticket *t)
+{
+	struct ticket now;
+
+	return !slot_is_finished(atomic_load(&t->slot->state)) &&
+	       atomic_load(&c->ctl->sealed) < number &&
+	       slot_of(c, number, &now) == t->slot &&
+	       now.generation == t->generation;
+}
+
 /* One unfinished slot, if its locks can be had. */
 static void
-settle_one(struct capture *c, struct slot *s, const struct ticket *t)
+settle_one(
+    struct capture *c, uint64_t number, struct slot *s, const struct ticket *t)
 {
 	struct hold h;
 	uint32_t i;
@@ -269,9 +287,10 @@ settle_one(struct capture *c, struct slot *s, const struct ticket *t)
 	/* Without the volumes' descriptors only notes can be settled. */
 	if (!h.want_notes && (c->flags & CAPTURE_INSPECT) != 0)
 		return;
+	step(STEP_FOUND);
 	if (!hold_try(c, &h))
 		return;
-	if (!slot_is_finished(atomic_load(&s->state)))
+	if (is_orphan(c, number, t))
 		settle_slot(c, t);
 	for (i = 0; i < hold_locks(&h); i++)
 		clean(c, hold_lock(c, &h, i));
@@ -308,7 +327,7 @@ settle(struct capture *c, const struct hold *want)
 		struct slot *s = slot_of(c, n, &t);
 
 		if (s != NULL && !slot_is_finished(atomic_load(&s->state)))
-			settle_one(c, s, &t);
+			settle_one(c, n, s, &t);
 	}
 	if (want != NULL)
 		clean_wanted(c, want);

@@ -187,7 +187,7 @@ START_TEST(a_settler_dies)
 
 	rig_fill(data, sizeof(data), 13);
 	begin(1, 150000);
-	for (at = STEP_SETTLING; at < STEP_COUNT; at++)
+	for (at = STEP_FOUND; at < STEP_COUNT; at++)
 		for (after = 0; after < 3; after++) {
 			ck_assert(child_dies(&deeds[_i], STEP_ISSUED, 0));
 			(void)child_dies(

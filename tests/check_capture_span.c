@@ -105,6 +105,74 @@ START_TEST(a_span_ends_before_one_that_hangs)
 }
 END_TEST
 
+static enum capture_step stop_at;
+
+static void
+stop_there(enum capture_step s)
+{
+	if (s == stop_at)
+		(void)raise(SIGSTOP);
+}
+
+/* A child that stops at a step: of a MiB written at `off`, or of settling. */
+static pid_t
+stopped_at(enum capture_step at, bool settles, uint64_t off)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct capture *c = rig_attach(&rig, CAPTURE_WRITER);
+		struct rig_file f;
+
+		rig_file_open(&f, c, &rig, 0);
+		stop_at = at;
+		capture_test_step = stop_there;
+		if (settles)
+			settle(c, NULL);
+		else if (rig_write(&f, data, MIB, off) != MIB)
+			_exit(1);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+	ck_assert(WIFSTOPPED(status));
+	return pid;
+}
+
+static void
+let_end(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+/* A settler that was held up finds another's slot where the orphan was. */
+START_TEST(a_slow_settler_harms_no_later_write)
+{
+	pid_t owner, settler, later;
+	int i;
+
+	begin(1, 4 * MIB);
+	owner = stopped_at(STEP_PUBLISHED, false, 0);
+	settler = stopped_at(STEP_FOUND, true, 0);
+	let_end(owner);
+	/* The first segment is filled and recycled, the second filled. */
+	for (i = 0; i < 7; i++)
+		ck_assert_int_eq(rig_write(&file, data, MIB, MIB), MIB);
+	(void)rig_drain(&rig, sealer);
+	later = stopped_at(STEP_UNRESERVED, false, 3 * MIB);
+	let_end(settler);
+	(void)rig_drain(&rig, sealer);
+	let_end(later);
+	rig_compare(&rig, sealer);
+	end();
+}
+END_TEST
+
 START_TEST(the_coordinator_does_not_wait_for_ever)
 {
 	struct err e = {0};
@@ -342,6 +410,7 @@ suite(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_span_ends_before_one_that_hangs);
+	tcase_add_test(t, a_slow_settler_harms_no_later_write);
 	tcase_add_test(t, the_coordinator_does_not_wait_for_ever);
 	tcase_add_test(t, each_changed_bit_is_noticed);
 	tcase_add_test(t, hostile_memory_does_no_harm);
