@@ -39,9 +39,11 @@ resize(void *ctx, const void *data, uint64_t len, uint64_t off, uint64_t done,
 	(void)data;
 	(void)len;
 	(void)done;
-	/* Somebody has grown the file meanwhile: nothing is to be resized. */
+	/* Somebody has grown the file meanwhile: nothing is to be resized, or
+	 * it would zero what was written there, and the stream not know. */
 	if (c->mode >= 0 && raw2(SYS_fstat, c->fd, (long)&st) == 0 &&
-	    st.st_size >= (int64_t)off) {
+	    (st.st_size >= (int64_t)off ||
+		(c->mode > 0 && st.st_size > c->from))) {
 		*clean = true;
 		return -ESTALE;
 	}
@@ -168,16 +170,14 @@ grow(const struct px_target *t, int fd, int mode, int64_t off, int64_t len)
 	struct change c = {.fd = fd, .mode = mode, .from = off, .len = len};
 	long r = submit_resize(t, &c, (uint64_t)(off + len));
 
-	if (r != -ESTALE)
+	if (r != -ESTALE || mode != 0)
 		return r;
-	return mode == 0
-		   ? raw4(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, off, len)
-		   : px_zero(t, fd, OP_ZERO, (uint64_t)off, (uint64_t)len,
-			 mode | FALLOC_FL_KEEP_SIZE, 0);
+	return raw4(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, off, len);
 }
 
+/* -ESTALE: the file has grown meanwhile. */
 static long
-zero_range(
+try_zero_range(
     const struct px_target *t, int fd, int mode, int64_t off, int64_t len)
 {
 	uint64_t n = inside(t, off, len);
@@ -193,6 +193,19 @@ zero_range(
 		return n > 0 || grows ? r
 				      : raw4(SYS_fallocate, fd, mode, off, len);
 	return grow(t, fd, mode, rest, off + len - rest);
+}
+
+static long
+zero_range(
+    const struct px_target *t, int fd, int mode, int64_t off, int64_t len)
+{
+	struct px_target now = *t;
+	long r;
+
+	while ((r = try_zero_range(&now, fd, mode, off, len)) == -ESTALE)
+		if (raw2(SYS_fstat, fd, (long)&now.st) < 0)
+			break;
+	return r;
 }
 
 long
