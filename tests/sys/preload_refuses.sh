@@ -119,6 +119,14 @@ if [ "$(id -u)" -eq 0 ]; then
 	chmod 2755 "$T/setuid"
 	expect 126 'setgid' captured bash -c "$T/setuid"
 fi
+# ld.so would leave out what the new user cannot read, and go on.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+	cp "$LIBRARY" "$T/private.so"
+	chmod 600 "$T/private.so"
+	expect 126 'may not be read' env AIM_HOME="$AIM" \
+		LD_PRELOAD="$T/private.so" setpriv --reuid 65534 \
+		--regid 65534 --clear-groups "$T/dynamic"
+fi
 expect 0 '' captured bash -c "$loader $T/dynamic"
 expect 127 '' captured bash -c "$T/absent"
 
