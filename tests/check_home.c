@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "coordinator/home_site.h"
 #include "tests/site_rig.h"
 
 #include <stdio.h>
@@ -150,8 +151,15 @@ START_TEST(a_clone_is_refused_until_adopted)
 {
 	struct home h;
 	struct uuid site = rig.home.site;
+	char here[MACHINE_LIMIT];
 
+	machine_id(here);
 	edit_site("machine ", "machine 0123456789abcdef");
+	/* A machine without a name cannot tell that it is another one. */
+	if (here[0] == '\0') {
+		ck_assert_int_eq(reopen(), 0);
+		return;
+	}
 	ck_assert_int_eq(reopen(), -1);
 	ck_assert_int_eq(e.kind, ERR_REFUSED);
 	ck_assert_ptr_nonnull(strstr(e.text, "--adopt"));
