@@ -213,6 +213,20 @@ static void __attribute__((constructor)) px_start(void)
 	errno = saved;
 }
 
+/* Made by clone(2) past libc: the kernel has no list of its locks, and libc
+ * takes it for its parent. */
+static _Atomic bool is_stranger;
+
+static void
+look_for_locks(void)
+{
+	void *head = NULL;
+	size_t len = 0;
+	long r = raw3(SYS_get_robust_list, 0, (long)&head, (long)&len);
+
+	atomic_store(&is_stranger, r == 0 && head == NULL);
+}
+
 /* One thread brings the handles up to date; others wait for it. */
 static void __attribute__((noinline)) forked(void)
 {
@@ -231,6 +245,7 @@ static void __attribute__((noinline)) forked(void)
 		px_enter();
 		for (uint32_t i = 0; i < group_count; i++)
 			capture_after_fork(groups[i]);
+		look_for_locks();
 		atomic_store(same_process, 1);
 		px_leave();
 	}
@@ -261,6 +276,13 @@ px_find_stat(const struct stat *st, struct px_target *t)
 		int v = capture_volume_find(groups[i], st);
 
 		if (v >= 0) {
+			if (unlikely(atomic_load_explicit(
+				&is_stranger, memory_order_relaxed)))
+				px_die(125,
+				    "refused: %s uses a protected volume in a "
+				    "process that it made by clone(2) itself: "
+				    "nobody would notice its death in a write",
+				    px_program());
 			t->group = groups[i];
 			t->volume = (uint32_t)v;
 			return true;
