@@ -115,6 +115,13 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_spool.sh \
 	tests/sys/survey.sh
 
+EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
+# A folder in EXTRA_DIST would be copied with what is built in it.
+dist-hook:
+	$(MKDIR_P) $(distdir)/tests/sys
+	cp -p $(srcdir)/tests/sys/*.sh $(srcdir)/tests/sys/*.py \
+		$(distdir)/tests/sys/
+
 # makes wrong journal files for tests/sys/badfiles.sh
 noinst_PROGRAMS += tests/sys/forge
 tests_sys_forge_SOURCES = tests/sys/forge.c

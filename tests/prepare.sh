@@ -15,7 +15,8 @@ PACKAGES_RUN="openssh-server openssh-client openssh-sftp-server sqlite3 fdisk
 PACKAGES_TEST="strace python3 perl-base procps rsync mandoc shellcheck
 	cppcheck clang clang-tidy clang-format libclang-rt-14-dev
 	git xfsprogs btrfs-progs qemu-utils fio gdisk dosfstools xxd bzip2
-	xz-utils zstd file binutils bsdextrautils"
+	xz-utils zstd file binutils bsdextrautils
+	cpio curl ed jq openssl parted patch"
 }
 
 packages_missing() {
