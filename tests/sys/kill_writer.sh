@@ -26,12 +26,13 @@ for ((round = 1; round <= rounds; round++)); do
 		>"$T/writer2.log" 2>&1 &
 	two=$!
 	sleep "0.$((RANDOM % 7 + 1))"
-	# shellcheck disable=SC2046 # lists of numbers
-	kill -9 $(family $one) 2>/dev/null
+	mapfile -t all < <(family $one)
+	kill -9 "${all[@]}" 2>/dev/null
 	sleep "0.0$((RANDOM % 9 + 1))"
-	# shellcheck disable=SC2046
-	kill -9 $(family $two) 2>/dev/null
+	mapfile -t more < <(family $two)
+	kill -9 "${more[@]}" 2>/dev/null
 	wait $one $two 2>/dev/null
+	gone "${all[@]}" "${more[@]}"
 	if [ $((round % 10)) -eq 0 ]; then
 		settled disk
 		mirrored

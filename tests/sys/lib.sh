@@ -237,6 +237,20 @@ stop() {
 	[ $rc -eq 0 ] || fail "the coordinator of $1 ended with status $rc"
 }
 
+# gone PID...: waits until each has ended. A killed process ends what the
+# kernel does for it first, and may be the child of somebody else by then.
+gone() {
+	local pid line
+	for pid; do
+		while read -r line 2>/dev/null <"/proc/$pid/stat"; do
+			case ${line##*) } in
+			[ZX]*) break ;;
+			esac
+			sleep 0.02
+		done
+	done
+}
+
 # murder HOME: SIGKILL for its coordinator and all its children.
 murder() {
 	local pid all
