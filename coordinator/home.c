@@ -175,7 +175,7 @@ home_create(const char *path, const char *site_name, struct err *e)
 	const char *advice;
 	struct err why = {0};
 
-	if (name_check("site name", site_name, e) < 0)
+	if (name_check("site", site_name, e) < 0)
 		return -1;
 	if (io_make_dir(AT_FDCWD, path, 0711, e) < 0 ||
 	    io_open_dir(AT_FDCWD, path, &dir, e) < 0)
@@ -228,7 +228,7 @@ home_trust(struct home *h, const char *name, const struct sign_public *key,
 	AUTO_CLOSE int trusted = -1;
 	char file[NAME_LIMIT + 8], text[2 * sizeof(key->key) + 2];
 
-	if (name_check("site name", name, e) < 0 ||
+	if (name_check("site", name, e) < 0 ||
 	    io_open_dir(h->dir, "keys/trusted", &trusted, e) < 0)
 		return -1;
 	(void)snprintf(file, sizeof(file), "%s.pub", name);

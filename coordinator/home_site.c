@@ -52,7 +52,7 @@ take_line(struct home_site *s, const char *line, unsigned *seen, struct err *e)
 	}
 	if (strncmp(line, "name ", 5) == 0) {
 		*seen |= 2;
-		if (name_check("site name", line + 5, e) < 0)
+		if (name_check("site", line + 5, e) < 0)
 			return -1;
 		(void)snprintf(s->name, sizeof(s->name), "%s", line + 5);
 		return 0;

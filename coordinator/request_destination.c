@@ -157,7 +157,7 @@ request_destination_add(struct change *ch, struct err *e)
 	const struct group_config *g =
 	    group == NULL ? NULL : change_group(ch, group, e);
 
-	if (g == NULL || name_check("destination name", name, e) < 0 ||
+	if (g == NULL || name_check("destination", name, e) < 0 ||
 	    change_pairing(ch, PAIRING_MIRROR, &p, e) < 0 ||
 	    check_pairing(&p, g, e) < 0 ||
 	    check_free(ch, g, name, &p.mirror, e) < 0)

@@ -47,7 +47,7 @@ check_group(struct change *ch, struct plan *p, struct err *e)
 		    p->pairing.group_name, p->pairing.site_name, group);
 	if (name[0] == 0)
 		name = group;
-	if (name_check("group name", name, e) < 0)
+	if (name_check("group", name, e) < 0)
 		return -1;
 	if (snapshot_mirror(&ch->now, name) != NULL ||
 	    snapshot_group(&ch->now, name) != NULL)

@@ -136,7 +136,7 @@ make_group(
 	const char *policy = change_text(ch, "spool-policy");
 	const char *codec = change_text(ch, "codec");
 
-	if (name_check("group name", name, e) < 0)
+	if (name_check("group", name, e) < 0)
 		return -1;
 	if (snapshot_mirror(&ch->now, name) != NULL)
 		return err_set(e, ERR_REFUSED,
@@ -207,7 +207,7 @@ put_into_folder(struct change *ch, const struct group_config *g, bool fresh,
 static int
 check_volume_name(struct change *ch, const char *name, struct err *e)
 {
-	if (name_check("volume name", name, e) < 0)
+	if (name_check("volume", name, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < ch->now.group_count; i++)
 		for (uint32_t k = 0; k < ch->now.groups[i].volume_count; k++)

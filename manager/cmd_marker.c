@@ -62,7 +62,7 @@ run_marker(struct args *a)
 	struct err e = {0};
 	int done;
 
-	if (name_check("marker name", a->words[1], &e) < 0 ||
+	if (name_check("marker", a->words[1], &e) < 0 ||
 	    find_group(a->home, a->words[0], &h, &group, &e) < 0 ||
 	    capture_attach(h.path, &group, CAPTURE_INSPECT, &c, &e) < 0)
 		return tell_err(&e);

@@ -158,6 +158,7 @@ case $OUT in
 '' | *[!0-9]*) fail "marker printed \"$OUT\"" ;;
 esac
 expect 4 here marker disk 'a b'
+says 'name of a marker:'
 
 say "the fields of status --json"
 settled disk
