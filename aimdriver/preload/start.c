@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { NOT_STARTED = 0, STARTING, READY };
@@ -291,13 +292,35 @@ px_find_stat(const struct stat *st, struct px_target *t)
 	return false;
 }
 
+/*
+ * What a file is, and not its times: since Linux 6.13 a file whose times were
+ * asked for gets a new one with its next write, which then dirties the inode,
+ * and an fdatasync has that to write as well.
+ */
+static long
+look_at(int fd, struct stat *st)
+{
+	struct statx sx;
+
+	if (raw6(SYS_statx, fd, (long)"", AT_EMPTY_PATH,
+		STATX_TYPE | STATX_INO | STATX_SIZE, (long)&sx, 0) < 0)
+		return raw2(SYS_fstat, fd, (long)st);
+	*st = (struct stat){
+	    .st_mode = sx.stx_mode,
+	    .st_dev = makedev(sx.stx_dev_major, sx.stx_dev_minor),
+	    .st_ino = sx.stx_ino,
+	    .st_rdev = makedev(sx.stx_rdev_major, sx.stx_rdev_minor),
+	    .st_size = (off_t)sx.stx_size,
+	};
+	return 0;
+}
+
 bool
 px_find(int fd, struct px_target *t)
 {
 	if (!px_on())
 		return false;
-	return raw2(SYS_fstat, fd, (long)&t->st) == 0 &&
-	       px_find_stat(&t->st, t);
+	return look_at(fd, &t->st) == 0 && px_find_stat(&t->st, t);
 }
 
 bool
