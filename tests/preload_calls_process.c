@@ -40,17 +40,6 @@ fork_writes(const char *path)
 }
 
 static void
-raw_fork_writes(const char *path)
-{
-	int fd = must_open(path, O_RDWR);
-	long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-
-	if (pid == 0)
-		_exit(pwrite(fd, pattern(100, 1), 100, 50) == 100 ? 0 : 1);
-	SHOW(status_of((pid_t)pid));
-}
-
-static void
 vfork_execs(const char *path)
 {
 	pid_t pid = vfork();
@@ -303,8 +292,7 @@ cancellation(const char *path)
 	SHOW(pwrite(fd, "afterwards", 10, 5));
 }
 
-const struct call process_calls[] = {SAME(fork_writes), SAME(raw_fork_writes),
-    SAME(vfork_execs), SAME(bare_exec), SAME(bare_shell),
-    SAME(close_everything), SAME(threads), SAME(jump_out), SAME(handler_writes),
-    SAME(own_faults), SAME(dies_of_fault), SAME(cancellation),
-    {NULL, NULL, false}};
+const struct call process_calls[] = {SAME(fork_writes), SAME(vfork_execs),
+    SAME(bare_exec), SAME(bare_shell), SAME(close_everything), SAME(threads),
+    SAME(jump_out), SAME(handler_writes), SAME(own_faults), SAME(dies_of_fault),
+    SAME(cancellation), {NULL, NULL, false}};
