@@ -81,6 +81,15 @@ sshd_prepare() {
 			--shell /usr/sbin/nologin sshd
 }
 
+# A bare chroot has no name for the machine, by which a copied home is known.
+# MACHINE_ID_MADE is set when we made it.
+machine_prepare() {
+	MACHINE_ID_MADE=
+	[ "$(id -u)" -eq 0 ] && [ ! -e /etc/machine-id ] || return 0
+	tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id &&
+		MACHINE_ID_MADE=1
+}
+
 # build_tree DIR [CONFIGURE-ARGUMENT...]: configures (once for each set of
 # arguments) and makes all in $TOP/DIR.
 build_tree() {

@@ -22,9 +22,17 @@ if is_root; then
 fi
 for script in e2e_sftp once_cron kill_writer unclean full_disk; do
 	say "$script"
-	PATH=/usr/local/bin:/usr/bin:/bin "${drop[@]}" env -u AIM_TEST_T AIM_TEST_DIR="$T/work" HOME="$T/work" \
+	rc=0
+	PATH=/usr/local/bin:/usr/bin:/bin "${drop[@]}" env -u AIM_TEST_T \
+		AIM_TEST_DIR="$T/work" HOME="$T/work" \
 		AIM_BUILD="$T/tree/build" \
 		bash "$T/tree/tests/sys/$script.sh" >"$T/$script.log" 2>&1 ||
-		fail "status $? from $script as $("${drop[@]}" id -un)"
+		rc=$?
+	# In a chroot only root has namespaces; as root it runs by itself.
+	if [ $rc -eq 77 ] && is_root; then
+		tail -n 1 "$T/$script.log"
+	elif [ $rc -ne 0 ]; then
+		fail "status $rc from $script as $("${drop[@]}" id -un)"
+	fi
 done
 pass
