@@ -26,13 +26,13 @@ for ((round = 1; round <= rounds; round++)); do
 		>"$T/writer2.log" 2>&1 &
 	two=$!
 	sleep "0.$((RANDOM % 7 + 1))"
-	mapfile -t all < <(family $one)
-	kill -9 "${all[@]}" 2>/dev/null
+	slay $one
+	all=$SLAIN
 	sleep "0.0$((RANDOM % 9 + 1))"
-	mapfile -t more < <(family $two)
-	kill -9 "${more[@]}" 2>/dev/null
+	slay $two
 	wait $one $two 2>/dev/null
-	gone "${all[@]}" "${more[@]}"
+	# shellcheck disable=SC2086 # lists of numbers
+	gone $all $SLAIN
 	if [ $((round % 10)) -eq 0 ]; then
 		settled disk
 		mirrored

@@ -18,7 +18,8 @@ LONG=${AIM_LONG:-}
 # shellcheck source=tests/sshd.sh
 . "$TOP/tests/sshd.sh"
 
-PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$BUILD:$PATH
+# The system's own programs, not wrappers of them that a user may have.
+PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$BUILD:/usr/bin:/bin:$PATH
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 unset AIM_HOME LD_PRELOAD
@@ -141,7 +142,9 @@ lib_end() {
 		[ -n "${FAILED:-}" ] || echo "FAIL: status $rc"
 	fi
 	# sshd writes over its environment to show a title.
+	# A coordinator's environment is nobody's to read but root's.
 	for pid in $(own_processes) \
+		$(for job in $(jobs -p); do family "$job"; done) \
 		$([ -z "${SSHD_PID:-}" ] || family "$SSHD_PID"); do
 		kill -CONT "$pid"
 		kill -9 "$pid"
@@ -249,6 +252,21 @@ gone() {
 			sleep 0.02
 		done
 	done
+}
+
+# slay PID: SIGKILL for it and all its children; the list is in $SLAIN. They are
+# stopped first, so that none starts another one meanwhile.
+slay() {
+	local now was=none
+	while now=$(family "$1" | sort) && [ "$now" != "$was" ]; do
+		# shellcheck disable=SC2086 # a list of numbers
+		kill -STOP $now 2>/dev/null
+		was=$now
+	done
+	# shellcheck disable=SC2034 # for the caller
+	SLAIN=$now
+	# shellcheck disable=SC2086
+	kill -9 $now 2>/dev/null
 }
 
 # murder HOME: SIGKILL for its coordinator and all its children.
