@@ -2,8 +2,14 @@
 #include "aimdriver/digest.h"
 
 #include "common/cleanup.h"
+#include "fileformat/sign.h"
 
 #include <openssl/evp.h>
+#include <string.h>
+
+/* What is hashed before the three digests, filled up with zeroes. */
+#define STORED_DOMAIN "aim stored 1"
+#define STORED_DOMAIN_LEN 16
 
 static int
 failed(struct err *e)
@@ -57,4 +63,16 @@ digest_content(const struct journal_header *h,
 	    digest_add(&d, data, DIGEST_LEN, e) < 0)
 		return -1;
 	return digest_end(&d, out, e);
+}
+
+int
+digest_stored(const uint8_t iocbs[DIGEST_LEN], const uint8_t heads[DIGEST_LEN],
+    const uint8_t bodies[DIGEST_LEN], uint8_t out[DIGEST_LEN], struct err *e)
+{
+	uint8_t all[STORED_DOMAIN_LEN + 3 * DIGEST_LEN] = STORED_DOMAIN;
+
+	memcpy(all + STORED_DOMAIN_LEN, iocbs, DIGEST_LEN);
+	memcpy(all + STORED_DOMAIN_LEN + DIGEST_LEN, heads, DIGEST_LEN);
+	memcpy(all + STORED_DOMAIN_LEN + 2 * DIGEST_LEN, bodies, DIGEST_LEN);
+	return digest_bytes(all, sizeof(all), out, e);
 }

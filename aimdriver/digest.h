@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * digest: SHA-256 over a run of pieces, and the content digest made of three.
+ * digest: SHA-256 over a run of pieces, and the two digests of a journal file,
+ * each made of digests of its parts: content (what happened) and stored (its
+ * bytes behind the header). Without compression both have the digest of Data
+ * in common, which is why they are made that way.
  * For writer and reader. A {0} digest may be released.
  */
 #ifndef AIMDRIVER_DIGEST_H
@@ -24,6 +27,11 @@ void digest_release(struct digest *d);
 int digest_content(const struct journal_header *h,
     const struct journal_volume *volumes, const struct uuid *targets,
     const uint8_t iocbs[DIGEST_LEN], const uint8_t data[DIGEST_LEN],
+    uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
+/* From the digests of stored IOCBs, of all chunk heads, of all that the chunks
+ * hold. */
+int digest_stored(const uint8_t iocbs[DIGEST_LEN],
+    const uint8_t heads[DIGEST_LEN], const uint8_t bodies[DIGEST_LEN],
     uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
 
 #endif

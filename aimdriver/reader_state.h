@@ -33,7 +33,7 @@ struct reader {
 	uint8_t *payload;      /* put together from chunks */
 	size_t payload_room;
 	uint32_t codec;			    /* the strongest seen */
-	struct digest *iocbs_sha, *raw_sha; /* NULL outside of verify */
+	struct digest *iocbs_sha, *raw_sha; /* NULL: not wanted */
 };
 
 int reader_bad(const struct reader *r, enum verdict v, uint64_t base,

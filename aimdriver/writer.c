@@ -2,9 +2,10 @@
 /*
  * One pass: payloads are packed into chunks, chunks into a hold of some MiB
  * in memory. A usual file fits into it and is written with three calls; what
- * does not fit is written as the hold fills and read back once for the digest
- * of the stored bytes (which begins with the IOCBs, whose sums are known only
- * at the end). The header is written last.
+ * does not fit is written as the hold fills. The header is written last.
+ *
+ * A chunk that will not be compressed is filled where it will lie in the hold,
+ * and hashed once: its bytes count for both digests.
  */
 #include "aimdriver/writer.h"
 
@@ -32,9 +33,11 @@ struct writer {
 	int level;
 	uint64_t seed;
 	struct track track;
-	struct digest canonical, raw;
-	uint8_t *iocbs; /* stored form */
-	uint8_t *chunk; /* raw bytes of the chunk being filled */
+	struct digest canonical, raw; /* for the content digest */
+	struct digest heads, bodies;  /* for the stored one */
+	uint8_t *iocbs;		      /* stored form */
+	uint8_t *pack;	/* raw bytes of a chunk that is to be compressed */
+	uint8_t *chunk; /* the one being filled: pack, or in the hold */
 	size_t chunk_len, chunk_fill;
 	uint8_t *hold; /* stored chunks not yet written */
 	size_t hold_fill;
@@ -50,10 +53,12 @@ writer_close(struct writer *w)
 	track_release(&w->track);
 	digest_release(&w->canonical);
 	digest_release(&w->raw);
+	digest_release(&w->heads);
+	digest_release(&w->bodies);
 	free(w->volumes);
 	free(w->targets);
 	free(w->iocbs);
-	free(w->chunk);
+	free(w->pack);
 	free(w->hold);
 	free(w);
 }
@@ -68,6 +73,12 @@ static int
 no_memory(struct err *e)
 {
 	return err_set(e, ERR_RETRY, "out of memory");
+}
+
+static bool
+is_plain(const struct writer *w)
+{
+	return w->want == CODEC_NONE;
 }
 
 static int
@@ -90,10 +101,10 @@ copy_tables(struct writer *w, const struct writer_spec *spec, struct err *e)
 	w->volumes = calloc(volumes, sizeof(*w->volumes));
 	w->targets = calloc(targets + 1, sizeof(*w->targets));
 	w->iocbs = malloc((size_t)spec->iocb_count * IOCB_LEN + 1);
-	w->chunk = malloc(w->chunk_len);
+	w->pack = malloc(is_plain(w) ? 1 : w->chunk_len);
 	w->hold = malloc(HOLD_LEN);
 	if (w->volumes == NULL || w->targets == NULL || w->iocbs == NULL ||
-	    w->chunk == NULL || w->hold == NULL)
+	    w->pack == NULL || w->hold == NULL)
 		return no_memory(e);
 	memcpy(w->volumes, spec->volumes, volumes * sizeof(*w->volumes));
 	if (targets > 0)
@@ -141,7 +152,8 @@ writer_open(
 	w->seed = iocb_seed(&spec->header.stream, spec->header.sequence);
 	if (copy_tables(w, spec, e) < 0 || fill_header(w, spec, e) < 0 ||
 	    digest_begin(&w->canonical, e) < 0 ||
-	    digest_begin(&w->raw, e) < 0 ||
+	    digest_begin(&w->raw, e) < 0 || digest_begin(&w->heads, e) < 0 ||
+	    digest_begin(&w->bodies, e) < 0 ||
 	    track_init(&w->track, &w->header, w->volumes, e) < 0)
 		return -1;
 	/* While writing, the header says what may come, not what came. */
@@ -165,21 +177,37 @@ flush_hold(struct writer *w, struct err *e)
 	return 0;
 }
 
+/* Finds a place for the next chunk. */
+static int
+begin_chunk(struct writer *w, struct err *e)
+{
+	if (HOLD_LEN - w->hold_fill < CHUNK_HEADER_LEN + w->chunk_len &&
+	    flush_hold(w, e) < 0)
+		return -1;
+	w->chunk =
+	    is_plain(w) ? w->hold + w->hold_fill + CHUNK_HEADER_LEN : w->pack;
+	return 0;
+}
+
 static int
 flush_chunk(struct writer *w, struct err *e)
 {
+	uint8_t *head = w->hold + w->hold_fill;
 	enum codec used;
 	uint64_t end;
+	size_t len;
 
 	if (w->chunk_fill == 0)
 		return 0;
-	if (HOLD_LEN - w->hold_fill < CHUNK_HEADER_LEN + w->chunk_fill &&
-	    flush_hold(w, e) < 0)
-		return -1;
 	if (digest_add(&w->raw, w->chunk, w->chunk_fill, e) < 0)
 		return -1;
-	w->hold_fill += chunk_encode(w->chunk, w->chunk_fill, w->want, w->level,
-	    w->hold + w->hold_fill, HOLD_LEN - w->hold_fill, &used);
+	len = chunk_encode(w->chunk, w->chunk_fill, w->want, w->level, head,
+	    HOLD_LEN - w->hold_fill, &used);
+	if (digest_add(&w->heads, head, CHUNK_HEADER_LEN, e) < 0 ||
+	    (!is_plain(w) && digest_add(&w->bodies, head + CHUNK_HEADER_LEN,
+				 len - CHUNK_HEADER_LEN, e) < 0))
+		return -1;
+	w->hold_fill += len;
 	if (used > w->header.codec)
 		w->header.codec = used;
 	w->chunk_fill = 0;
@@ -199,6 +227,8 @@ add_data(struct writer *w, const uint8_t *data, uint64_t len, struct err *e)
 
 		if (part > len)
 			part = (size_t)len;
+		if (w->chunk_fill == 0 && begin_chunk(w, e) < 0)
+			return -1;
 		memcpy(w->chunk + w->chunk_fill, data, part);
 		w->chunk_fill += part;
 		data += part;
@@ -262,49 +292,29 @@ writer_add(
 	return -1;
 }
 
-/* IOCBs from memory; Data from the file as far as it was written early. */
-static int
-digest_stored(struct writer *w, size_t iocbs_len, struct err *e)
-{
-	AUTO(digest_release) struct digest d = {0};
-	uint64_t done = 0;
-
-	if (digest_begin(&d, e) < 0 ||
-	    digest_add(&d, w->iocbs, iocbs_len, e) < 0)
-		return -1;
-	while (done < w->written) {
-		uint64_t part = w->written - done;
-
-		if (part > w->chunk_len)
-			part = w->chunk_len;
-		if (io_read_at(w->fd, w->chunk, (size_t)part,
-			w->header.data_off + done, e) < 0 ||
-		    digest_add(&d, w->chunk, (size_t)part, e) < 0)
-			return -1;
-		done += part;
-	}
-	if (digest_add(&d, w->hold, w->hold_fill, e) < 0)
-		return -1;
-	return digest_end(&d, w->header.stored_digest, e);
-}
-
 static int
 settle_header(struct writer *w, struct err *e)
 {
 	struct journal_header *h = &w->header;
-	uint8_t iocbs[DIGEST_LEN], raw[DIGEST_LEN];
+	uint8_t canonical[DIGEST_LEN], iocbs[DIGEST_LEN], raw[DIGEST_LEN];
+	uint8_t heads[DIGEST_LEN], bodies[DIGEST_LEN];
 
 	if (h->iocb_count > 0)
 		h->last_time_ns = w->track.time_ns;
 	h->data_raw_len = w->track.data_end;
 	h->data_stored_len = w->written + w->hold_fill;
 	h->file_len = h->data_off + h->data_stored_len;
-	if (digest_end(&w->canonical, iocbs, e) < 0 ||
+	if (digest_end(&w->canonical, canonical, e) < 0 ||
 	    digest_end(&w->raw, raw, e) < 0 ||
-	    digest_content(h, w->volumes, w->targets, iocbs, raw,
+	    digest_end(&w->heads, heads, e) < 0 ||
+	    digest_end(&w->bodies, bodies, e) < 0 ||
+	    digest_bytes(w->iocbs, (size_t)h->iocb_count * IOCB_LEN, iocbs, e) <
+		0 ||
+	    digest_content(h, w->volumes, w->targets, canonical, raw,
 		h->content_digest, e) < 0)
 		return -1;
-	return digest_stored(w, (size_t)h->iocb_count * IOCB_LEN, e);
+	return digest_stored(
+	    iocbs, heads, is_plain(w) ? raw : bodies, h->stored_digest, e);
 }
 
 static int

@@ -78,7 +78,7 @@ struct journal_header {
 	/* SHA-256(canonical header || SHA-256(canonical IOCBs) ||
 	 * SHA-256(raw Data)) */
 	uint8_t content_digest[DIGEST_LEN];
-	uint8_t stored_digest[DIGEST_LEN]; /* SHA-256 of bytes iocb_off..end */
+	uint8_t stored_digest[DIGEST_LEN]; /* of bytes iocb_off..end */
 	uint8_t salt[SALT_LEN];
 	uint8_t key_id[KEY_ID_LEN];
 	uint8_t signature[SIGNATURE_LEN];

@@ -461,6 +461,32 @@ START_TEST(content_that_is_not_that_of_the_digest_is_rejected)
 }
 END_TEST
 
+/* Every sum is right but the content digest. */
+START_TEST(a_payload_that_is_not_that_of_the_digest_is_rejected)
+{
+	AUTO(buf_release) struct buf file = {0};
+	struct journal_header h;
+	uint8_t *chunk, *entry;
+	struct iocb b;
+	uint64_t seed;
+
+	(void)kit_add(&k, OP_WRITE, 0, 0, 100);
+	write_ok(&file, &h);
+	chunk = file.data + h.data_off;
+	chunk[CHUNK_HEADER_LEN + 7] ^= 1;
+	le_put64(chunk + 16,
+	    sum_bytes(chunk + CHUNK_HEADER_LEN, 100, sum_bytes(chunk, 16, 0)));
+	entry = file.data + h.iocb_off;
+	seed = iocb_seed(&h.stream, h.sequence);
+	ck_assert_int_eq(iocb_decode(entry, seed, &b, NULL), VERDICT_WHOLE);
+	b.data_sum = iocb_data_sum(chunk + CHUNK_HEADER_LEN, 100, seed);
+	iocb_encode(&b, seed, entry);
+	kit_mend(&k, file.data, file.len);
+	ck_assert_int_lt(kit_verify(file.data, file.len, &k.key.pub, &e), 0);
+	ck_assert_ptr_nonnull(strstr(e.text, "content digest"));
+}
+END_TEST
+
 START_TEST(a_copyin_begins_and_ends_its_file)
 {
 	struct iocb b;
@@ -703,6 +729,7 @@ main(void)
 	tcase_add_test(t, a_volume_outside_the_table_is_rejected);
 	tcase_add_test(t, an_unknown_operation_is_refused_not_corrupt);
 	tcase_add_test(t, content_that_is_not_that_of_the_digest_is_rejected);
+	tcase_add_test(t, a_payload_that_is_not_that_of_the_digest_is_rejected);
 	tcase_add_test(t, a_copyin_begins_and_ends_its_file);
 	tcase_add_test(t, a_bomb_in_data_is_rejected);
 	tcase_add_test(t, an_entry_of_a_later_version_may_be_longer);

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "fileformat/le.h"
+#include "tests/stored_mend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,9 +201,7 @@ kit_mend(struct kit *k, uint8_t *bytes, size_t len)
 	uint8_t signature[SIGNATURE_LEN];
 	struct err e;
 
-	must(
-	    digest_bytes(bytes + header_len, len - header_len, bytes + 328, &e),
-	    &e);
+	stored_mend(bytes, len);
 	header_blank(bytes);
 	must(sign_bytes(
 		 &k->key, JOURNAL_DOMAIN, bytes, header_len, signature, &e),

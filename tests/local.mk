@@ -21,13 +21,14 @@ UNIT_TESTS += \
 	tests/check_journal \
 	tests/check_pairing \
 	tests/check_sign
+STORED_MEND = tests/stored_mend.c tests/stored_mend.h
 GOLDEN_SOURCES = tests/data/golden.c tests/data/golden.h \
-	tests/journal_kit.c tests/journal_kit.h
+	tests/journal_kit.c tests/journal_kit.h $(STORED_MEND)
 tests_check_golden_SOURCES = tests/check_golden.c $(GOLDEN_SOURCES)
 tests_check_golden_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DGOLDEN_DIR='"$(abs_top_srcdir)/tests/data"'
 tests_check_journal_SOURCES = tests/check_journal.c \
-	tests/journal_kit.c tests/journal_kit.h
+	tests/journal_kit.c tests/journal_kit.h $(STORED_MEND)
 
 # capture core and preload driver
 UNIT_TESTS += \

@@ -85,8 +85,7 @@ def header(b, key):
     for i, name in enumerate(("stream", "group", "site", "epoch")):
         h[name] = uid(b[112 + 16 * i:128 + 16 * i])
     h["parent_epoch"] = uid(b[224:240])
-    h["parent_epoch_number"], = u("I", 240)
-    h["parent_sequence"], h["fork"] = u("QQ", 248)
+    h["parent_epoch_number"], h["parent_sequence"], h["fork"] = u("I4xQQ", 240)
     for name, at, n in (("prev_digest", 264, 32), ("content_digest", 296, 32),
                         ("stored_digest", 328, 32), ("salt", 360, 32),
                         ("key_id", 392, 16), ("signature", 568, 64)):
@@ -100,14 +99,14 @@ def header(b, key):
     need(b[392:408] == sha(key)[:16], "key")
     need(signed(key, b"aim journal 1", blank(b[:h["header_len"]]), b[568:632]),
          "signature")
-    need(sha(b[h["iocb_off"]:]) == b[328:360], "stored digest")
     return h
 
 def raw_data(b, h):
-    at, raw = h["data_off"], b""
+    at, raw, heads, bodies = h["data_off"], b"", b"", b""
     while at < len(b):
         stored, n, codec, zero = struct.unpack_from("<IIII", b, at)
         part = b[at + 24:at + 24 + stored]
+        heads, bodies = heads + b[at:at + 24], bodies + part
         at += 24 + stored
         if codec == 2:
             z = zlib.decompressobj()
@@ -117,6 +116,8 @@ def raw_data(b, h):
              and zero == 0 and codec in (1, 2), "chunk")
         raw += part
     need(len(raw) == h["data_raw_len"], "raw length")
+    need(sha(b"aim stored 1\0\0\0\0" + sha(b[h["iocb_off"]:h["data_off"]])
+             + sha(heads) + sha(bodies)) == b[328:360], "stored digest")
     return raw
 
 def note(op, p):

@@ -7,6 +7,7 @@
 #include "fileformat/le.h"
 #include "fileformat/sign.h"
 #include "fileformat/sum.h"
+#include "tests/stored_mend.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -140,8 +141,7 @@ fuzz_mend_journal(uint8_t *data, size_t size)
 	if (data_off <= size)
 		raw_len = mend_chunks(data, size, (size_t)data_off, raw);
 	mend_iocbs(data, size, raw, raw_len);
-	if (digest_bytes(data + len, size - len, data + 328, NULL) < 0)
-		abort();
+	stored_mend(data, size);
 	header_fix_sum(data, len);
 	mend_content(data, size, raw, raw_len);
 }

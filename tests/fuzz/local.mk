@@ -13,7 +13,8 @@ fuzz-targets: $(FUZZ_TARGETS)
 .PHONY: fuzz-targets
 
 LINK_FUZZER = $(AM_LDFLAGS) -fsanitize=fuzzer
-FUZZ_MEND = tests/fuzz/fuzz.h tests/fuzz/fuzz_mend.c
+FUZZ_MEND = tests/fuzz/fuzz.h tests/fuzz/fuzz_mend.c \
+	$(STORED_MEND)
 tests_fuzz_fuzz_ack_SOURCES = tests/fuzz/fuzz_ack.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_ack_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_codec_SOURCES = tests/fuzz/fuzz_codec.c $(FUZZ_MEND)
