@@ -28,6 +28,20 @@ libaimdriver_a_SOURCES += \
 	aimdriver/status.c \
 	aimdriver/volume.c
 
+# the logwrites driver: main.c reads options; the rest is its library
+noinst_LIBRARIES += liblogwrites.a
+liblogwrites_a_SOURCES = \
+	aimdriver/logwrites/dump.c \
+	aimdriver/logwrites/logfile.c aimdriver/logwrites/logfile.h \
+	aimdriver/logwrites/program.h \
+	aimdriver/logwrites/wlog.c aimdriver/logwrites/wlog.h
+bin_PROGRAMS += aimdriver/logwrites/aim-logwrites
+dist_man_MANS += aimdriver/logwrites/aim-logwrites.1
+aimdriver_logwrites_aim_logwrites_SOURCES = aimdriver/logwrites/main.c
+aimdriver_logwrites_aim_logwrites_LDADD = liblogwrites.a libaimdriver.a \
+	libfileformat.a libcommon.a $(CRYPTO_LIBS) $(ZLIB_LIBS) -lpthread
+EXTRA_DIST += docs/logwrites.md
+
 # the preload driver: a shared object of its own, see preload/
 dist_man_MANS += aimdriver/preload/aim-preload.7
 # Sanitizers would need their run-time in every captured program: not built.

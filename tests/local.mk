@@ -45,6 +45,11 @@ tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
 tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 	tests/capture_rig.c tests/capture_rig.h
 
+# logwrites driver
+UNIT_TESTS += \
+	tests/check_wlog
+tests_check_wlog_LDADD = liblogwrites.a $(LDADD)
+
 # coordinator: source
 SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 	tests/capture_rig.c tests/capture_rig.h
@@ -116,6 +121,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_spool.sh \
 	tests/sys/survey.sh
 
+EXTRA_DIST += tests/data/qemu.wlog
 EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
 # A folder in EXTRA_DIST would be copied with what is built in it.
 dist-hook:

@@ -10,7 +10,7 @@ while read -r page; do
 	grep -q "${page#./}" ./*/local.mk ||
 		complain "$page is in no local.mk"
 done < <(sources '*.[1-8]')
-for program in aim-manager aim-coordinator aimdump; do
+for program in aim-manager aim-coordinator aimdump aim-logwrites; do
 	sources "*/$program.[18]" | grep -q . ||
 		complain "$program has no manual page"
 done

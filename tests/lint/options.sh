@@ -37,4 +37,6 @@ compare aim-coordinator coordinator/aim-coordinator.8 \
 	"$("$BUILD/coordinator/aim-coordinator" --help)"
 compare aimdump manager/aimdump/aimdump.1 \
 	"$("$BUILD/manager/aimdump/aimdump" --help)"
+compare aim-logwrites aimdriver/logwrites/aim-logwrites.1 \
+	"$("$BUILD/aimdriver/logwrites/aim-logwrites" --help)"
 verdict

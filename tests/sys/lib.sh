@@ -19,7 +19,7 @@ LONG=${AIM_LONG:-}
 . "$TOP/tests/sshd.sh"
 
 # The system's own programs, not wrappers of them that a user may have.
-PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$BUILD:/usr/bin:/bin:$PATH
+PATH=$BUILD/manager:$BUILD/manager/aimdump:$BUILD/coordinator:$BUILD/aimdriver/logwrites:$BUILD:/usr/bin:/bin:$PATH
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 unset AIM_HOME LD_PRELOAD

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * logfile: a write log in a file or on a block device, read in order with
+ * bounded memory (one window of 1 MiB, or the log's sector when larger).
+ *
+ * A block device is read past the page cache: device mapper writes below it,
+ * and what the cache holds would stay old. Errors: CORRUPT for bytes (the
+ * text says which entry, and where), REFUSED for versions, others from the
+ * system. One thread at a time.
+ */
+#ifndef AIMDRIVER_LOGWRITES_LOGFILE_H
+#define AIMDRIVER_LOGWRITES_LOGFILE_H
+
+#include "aimdriver/logwrites/wlog.h"
+#include "common/err.h"
+
+struct logfile;
+
+/* A place between two entries. */
+struct logfile_place {
+	uint64_t index; /* of the entry that begins here, from 0 */
+	uint64_t off;	/* in the log, bytes */
+};
+
+int logfile_open(const char *path, struct logfile **out, struct err *e) CHECKED;
+void logfile_close(struct logfile *f);
+
+/* As it was read last; `size` of the file or device, in bytes. */
+const struct wlog_super *logfile_super(const struct logfile *f);
+uint64_t logfile_size(const struct logfile *f);
+const char *logfile_name(const struct logfile *f);
+
+/* Reads the superblock again, and forgets what the window holds. CORRUPT
+ * when it is another log now. */
+int logfile_refresh(struct logfile *f, struct err *e) CHECKED;
+
+/* Where the next entry begins. logfile_seek takes only what logfile_tell
+ * gave for this log; zero is the beginning. */
+void logfile_tell(const struct logfile *f, struct logfile_place *out);
+int logfile_seek(
+    struct logfile *f, const struct logfile_place *to, struct err *e) CHECKED;
+
+/*
+ * The next entry, within those that the superblock counts: 1, 0 at the end,
+ * -1 (the place stays). Its data lies within the log.
+ */
+int logfile_next(
+    struct logfile *f, struct wlog_entry *out, struct err *e) CHECKED;
+/* `len` bytes of the data of the last entry that was returned, from byte
+ * `at` of it. */
+int logfile_data(struct logfile *f, uint64_t at, void *to, size_t len,
+    struct err *e) CHECKED;
+
+#endif
