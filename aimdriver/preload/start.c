@@ -300,7 +300,7 @@ px_find_stat(const struct stat *st, struct px_target *t)
 static long
 look_at(int fd, struct stat *st)
 {
-	struct statx sx;
+	struct statx sx = {0};
 
 	if (raw6(SYS_statx, fd, (long)"", AT_EMPTY_PATH,
 		STATX_TYPE | STATX_INO | STATX_SIZE, (long)&sx, 0) < 0)
