@@ -422,6 +422,23 @@ void settle_slot(struct capture *c, const struct ticket *t);
 /* Locks of a slot; false when its fields make no sense. */
 bool slot_hold(struct capture *c, const struct slot *s, struct hold *out);
 void slot_finish(struct slot *s, unsigned state, uint64_t value);
+
+/*
+ * A finished slot's memory comes back through the sealer and whoever rolled
+ * over, mostly other processes, whose part in the order ThreadSanitizer cannot
+ * see: it is told that who reserves comes after all that finished slots.
+ */
+#if defined(__SANITIZE_THREAD__)
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+extern char slots_handed_on;
+#define SLOTS_HAND_ON() __tsan_release(&slots_handed_on)
+#define SLOTS_TAKE_OVER() __tsan_acquire(&slots_handed_on)
+#else
+#define SLOTS_HAND_ON() ((void)0)
+#define SLOTS_TAKE_OVER() ((void)0)
+#endif
+
 /* Advances and returns the number below which all is finished. */
 uint64_t settled_upto(struct capture *c);
 

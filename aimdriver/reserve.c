@@ -227,6 +227,7 @@ reserve_locked(struct capture *c, const struct want *w, uint32_t count,
 	bool rolled = false;
 	uint32_t i;
 
+	SLOTS_TAKE_OVER();
 	if (p.mode != CAPTURE_ON)
 		return RESERVE_MODE;
 	if (!free && spool_is_full(ctl))

@@ -22,9 +22,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+char slots_handed_on;
+#endif
+
 void
 slot_finish(struct slot *s, unsigned state, uint64_t value)
 {
+	SLOTS_HAND_ON();
 	atomic_store_explicit(
 	    &s->state, slot_state(state, value), memory_order_release);
 }
