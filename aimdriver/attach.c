@@ -113,12 +113,20 @@ lock_patiently(int fd, bool exclusive, const char *what, struct err *e)
 static int
 open_shared(struct capture *c, const char *name, int *out, struct err *e)
 {
-	int fd = sys_openat(
-	    c->dir, name, (c->read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW, 0);
+	int how = (c->read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+	AUTO_CLOSE int fd = sys_openat(c->dir, name, how, 0);
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 && errno == ENOENT)
+		return control_damaged(e, "%s/%s is missing", c->where, name);
+	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
 		return err_sys(e, "open %s/%s", c->where, name);
-	*out = fd;
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return err_sys(e, "stat %s/%s", c->where, name);
+	if (fd < 0 || !S_ISREG(st.st_mode))
+		return control_damaged(
+		    e, "%s/%s is not a regular file", c->where, name);
+	*out = STEAL_FD(fd);
 	return 0;
 }
 
@@ -127,8 +135,12 @@ open_control(struct capture *c, struct err *e)
 {
 	struct err why;
 
-	if (io_open_dir(AT_FDCWD, c->where, &c->dir, e) < 0)
+	if (io_open_dir(AT_FDCWD, c->where, &c->dir, &why) < 0) {
+		if (why.sys == ENOENT)
+			return control_damaged(e, "%s is missing", c->where);
+		*e = why;
 		return -1;
+	}
 	if (open_shared(c, "control", &c->control_fd, &why) == 0)
 		return 0;
 	if ((c->flags & CAPTURE_INSPECT) == 0 || why.sys != EACCES) {
@@ -192,21 +204,40 @@ move_all_up(struct capture *c)
 		move_up(&c->volume_fd[i]);
 }
 
+static bool
+is_at(struct capture *c, const char *name, int fd)
+{
+	struct stat own, named;
+
+	return fstat(fd, &own) == 0 &&
+	       fstatat(c->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+}
+
+/* Whoever makes the files anew has `attached` locked meanwhile: a writer that
+ * has it now, and finds them in their places, is where the others are. */
+static int
+check_places(struct capture *c, struct err *e)
+{
+	if (is_at(c, "attached", c->attached_fd) &&
+	    is_at(c, "segments", c->segments_fd) && !capture_is_replaced(c))
+		return 0;
+	return err_set(e, ERR_RETRY,
+	    "the files in %s were made anew just now: try again", c->where);
+}
+
 static int
 join(struct capture *c, struct err *e)
 {
 	if (open_control(c, e) < 0 || map_and_boot(c, e) < 0)
 		return -1;
-	c->volume_count = atomic_load(&c->ctl->volume_count);
-	if (c->volume_count > JOURNAL_VOLUME_LIMIT)
-		return err_set(e, ERR_CORRUPT, "%s/control names %u volumes",
-		    c->where, c->volume_count);
 	c->bell_seen = atomic_load(&c->ctl->doorbell);
 	atomic_store(&c->hint, CONTROL_NONE);
 	if (open_shared(c, "attached", &c->attached_fd, e) < 0)
 		return -1;
 	if ((c->flags & CAPTURE_WRITER) != 0 &&
-	    lock_patiently(c->attached_fd, false, c->where, e) < 0)
+	    (lock_patiently(c->attached_fd, false, c->where, e) < 0 ||
+		check_places(c, e) < 0))
 		return -1;
 	if ((c->flags & CAPTURE_INSPECT) == 0 && volumes_open(c, e) < 0)
 		return -1;
@@ -279,6 +310,17 @@ capture_after_fork(struct capture *c)
 	(void)close(fd);
 }
 
+bool
+capture_is_replaced(struct capture *c)
+{
+	struct stat own, named;
+	char path[sizeof(c->where) + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/control", c->where);
+	return fstat(c->control_fd, &own) == 0 && lstat(path, &named) == 0 &&
+	       (own.st_dev != named.st_dev || own.st_ino != named.st_ino);
+}
+
 const struct uuid *
 capture_group(const struct capture *c)
 {
@@ -330,26 +372,11 @@ static int
 put_volume(struct capture *c, const struct capture_volume *v, struct err *e)
 {
 	uint32_t n = c->volume_count;
-	struct control_volume *to = &c->ctl->volume[n];
-	size_t off = offsetof(struct control, volume) + n * sizeof(*to);
 
-	if (sys_fallocate(c->control_fd, 0, off, sizeof(*to)) < 0)
-		return err_sys(e, "make room in %s/control", c->where);
-	memset(to, 0, sizeof(*to));
-	to->uuid = v->uuid;
-	to->kind = v->kind;
-	(void)snprintf(to->path, sizeof(to->path), "%s", v->path);
-	atomic_store(&to->size, v->size);
-	atomic_store(&to->seen_size, v->size);
-	atomic_store(&to->dev, v->dev);
-	atomic_store(&to->ino, v->ino);
-	atomic_store(&to->rdev, v->rdev);
-	atomic_store(&to->mtime_ns, v->mtime_ns);
-	atomic_store(&to->ctime_ns, v->ctime_ns);
-	if (control_init_lock(&to->position, e) < 0 ||
-	    control_init_lock(&to->resize, e) < 0 || control_sync_all(c, e) < 0)
+	if (control_put_volume(c->control_fd, c->ctl, n, v, e) < 0 ||
+	    control_sync_all(c, e) < 0)
 		return -1;
-	atomic_store(&c->ctl->volume_count, n + 1);
+	atomic_store(&c->ctl->volumes, control_join_volumes(c->ctl, n + 1));
 	return control_sync_marks(c, e);
 }
 

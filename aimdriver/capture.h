@@ -109,6 +109,19 @@ int capture_add_volume(const char *home, const struct uuid *group,
 int capture_accept_volumes(
     const char *home, const struct uuid *group, struct err *e) CHECKED;
 
+/*
+ * Makes a group's files anew after they were lost or damaged (capture_attach
+ * says CORRUPT): those that are there are kept aside as *.broken, the new ones
+ * have these volumes, mode OFF, needs_recovery and lost. REFUSED while captured
+ * programs are attached, also to files that were removed. Whole or not at all
+ * for whoever attaches; after a crash it is to be called again. The caller
+ * sees to it that no coordinator is attached. Whatever was captured and not
+ * sealed is gone: the recovery copies it in.
+ */
+int capture_rebuild(const char *home, const struct uuid *group,
+    const struct capture_volume *volumes, uint32_t count,
+    struct err *e) CHECKED;
+
 /* ---- attaching ---- */
 
 enum {
@@ -128,6 +141,8 @@ int capture_attach(const char *home, const struct uuid *group, unsigned flags,
     struct capture **out, struct err *e) CHECKED;
 /* The last one to leave records the volumes' size and times. */
 void capture_detach(struct capture *c);
+/* Is another control file in the place of ours now? */
+bool capture_is_replaced(struct capture *c);
 /* In the child of fork(), before anything else is called. */
 void capture_after_fork(struct capture *c);
 
@@ -256,6 +271,7 @@ struct capture_status {
 	uint32_t waiting;    /* writers that wait for the spool now */
 	bool unclean;	     /* marked on disk: not closed cleanly */
 	bool needs_recovery; /* booted without having been closed cleanly */
+	bool lost;	     /* or because the control file was made anew */
 	bool suspect;	     /* a flush failed, or a gap was recorded */
 	bool attached;	     /* somebody else is attached as a writer */
 	uint32_t segments, segments_free;

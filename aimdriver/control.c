@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -111,18 +112,65 @@ control_sync_all(struct capture *c, struct err *e)
 	return sync_range(c, sizeof(struct control), e);
 }
 
+/* ---- what never changes, with sums ---- */
+
+uint64_t
+control_join_volumes(const struct control *ctl, uint32_t count)
+{
+	struct {
+		uint64_t magic, seed;
+		struct uuid group;
+		uint32_t layout, count;
+	} fixed = {ctl->magic, ctl->seed, ctl->group, ctl->layout, count};
+
+	return payload_sum(&fixed, sizeof(fixed), 0) >> 32 << 32 | count;
+}
+
+static uint64_t
+volume_sum(const struct control_volume *v, uint32_t i)
+{
+	return payload_sum(v->path, sizeof(v->path), i) ^
+	       payload_sum(&v->uuid, sizeof(v->uuid), v->kind);
+}
+
+int
+control_put_volume(int fd, struct control *ctl, uint32_t i,
+    const struct capture_volume *v, struct err *e)
+{
+	struct control_volume *to = &ctl->volume[i];
+	size_t off = offsetof(struct control, volume) + i * sizeof(*to);
+
+	if (sys_fallocate(fd, 0, off, sizeof(*to)) < 0)
+		return err_sys(e, "make room for %s in control", v->path);
+	memset(to, 0, sizeof(*to));
+	to->uuid = v->uuid;
+	to->kind = v->kind;
+	(void)snprintf(to->path, sizeof(to->path), "%s", v->path);
+	to->sum = volume_sum(to, i);
+	atomic_store(&to->size, v->size);
+	atomic_store(&to->seen_size, v->size);
+	atomic_store(&to->dev, v->dev);
+	atomic_store(&to->ino, v->ino);
+	atomic_store(&to->rdev, v->rdev);
+	atomic_store(&to->mtime_ns, v->mtime_ns);
+	atomic_store(&to->ctime_ns, v->ctime_ns);
+	if (control_init_lock(&to->position, e) < 0)
+		return -1;
+	return control_init_lock(&to->resize, e);
+}
+
 /* ---- making ---- */
 
-static void
-unmap_control(struct control **ctl)
+void
+control_unmap(struct control **ctl)
 {
 	if (*ctl != NULL)
 		(void)munmap(*ctl, sizeof(**ctl));
 }
 
-static int
-make_file(int dir, const char *name, gid_t access, uint64_t len, int *out,
-    struct err *e)
+int
+control_make_file(int dir, const char *name, gid_t access, uint64_t len,
+    int *out, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 
@@ -143,10 +191,11 @@ make_file(int dir, const char *name, gid_t access, uint64_t len, int *out,
 	return 0;
 }
 
-static int
-fill_control(int fd, const struct uuid *group, struct err *e)
+int
+control_fill(
+    int fd, const struct uuid *group, struct control **out, struct err *e)
 {
-	AUTO(unmap_control) struct control *ctl = NULL;
+	AUTO(control_unmap) struct control *ctl = NULL;
 	void *p;
 
 	/* Whole, but for the volume table: a mapped hole is a SIGBUS when the
@@ -163,6 +212,7 @@ fill_control(int fd, const struct uuid *group, struct err *e)
 	if (random_bytes(&ctl->seed, sizeof(ctl->seed), e) < 0 ||
 	    boot_id(ctl->boot, e) < 0 || init_locks(ctl, 0, e) < 0)
 		return -1;
+	atomic_store(&ctl->volumes, control_join_volumes(ctl, 0));
 	atomic_store(&ctl->marks, MARK_TIMES);
 	atomic_store(&ctl->word, place_join((struct place){.mode = CAPTURE_OFF,
 				     .segment = CONTROL_NONE}));
@@ -170,13 +220,24 @@ fill_control(int fd, const struct uuid *group, struct err *e)
 	atomic_store(&ctl->settled, 1);
 	atomic_store(&ctl->oldest, CONTROL_NONE);
 	atomic_store(&ctl->policy, CAPTURE_BLOCK);
+	*out = STEAL(ctl);
+	return 0;
+}
+
+static int
+fill_empty(int fd, const struct uuid *group, struct err *e)
+{
+	AUTO(control_unmap) struct control *ctl = NULL;
+
+	if (control_fill(fd, group, &ctl, e) < 0)
+		return -1;
 	if (msync(ctl, sizeof(*ctl), MS_SYNC) < 0)
 		return err_sys(e, "sync control");
 	return io_fsync(fd, "control", e);
 }
 
-static int
-make_group_dir(const char *home, const struct uuid *group, gid_t access,
+int
+control_make_dir(const char *home, const struct uuid *group, gid_t access,
     int *out, struct err *e)
 {
 	char path[PATH_MAX], text[UUID_TEXT];
@@ -210,21 +271,21 @@ capture_create(
 	AUTO_CLOSE int segments = -1;
 	AUTO_CLOSE int attached = -1;
 
-	if (make_group_dir(home, group, access, &dir, e) < 0)
+	if (control_make_dir(home, group, access, &dir, e) < 0)
 		return err_at(e, "make the group");
 	if (faccessat(dir, "control", F_OK, 0) == 0)
 		return err_set(e, ERR_REFUSED,
 		    "the group's folder under %s/active has a control file "
 		    "already",
 		    home);
-	if (make_file(dir, "segments", access, SEGMENTS_LEN, &segments, e) <
-		0 ||
+	if (control_make_file(
+		dir, "segments", access, SEGMENTS_LEN, &segments, e) < 0 ||
 	    io_fsync(segments, "segments", e) < 0 ||
-	    make_file(dir, "attached", access, 0, &attached, e) < 0 ||
+	    control_make_file(dir, "attached", access, 0, &attached, e) < 0 ||
 	    io_fsync(attached, "attached", e) < 0 ||
-	    make_file(dir, "control.new", access, sizeof(struct control),
-		&control, e) < 0 ||
-	    fill_control(control, group, e) < 0)
+	    control_make_file(dir, "control.new", access,
+		sizeof(struct control), &control, e) < 0 ||
+	    fill_empty(control, group, e) < 0)
 		return err_at(e, "make the group");
 	if (io_move(dir, "control.new", dir, "control", e) < 0) {
 		/* Not known to be there for good: so that it can be tried
@@ -237,24 +298,59 @@ capture_create(
 
 /* ---- mapping ---- */
 
+int
+control_damaged(struct err *e, const char *fmt, ...)
+{
+	char text[sizeof(e->text) - 64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_set(e, ERR_CORRUPT,
+	    "%s; 'aim-manager base' of this group makes it anew", text);
+}
+
+/* The table is for whoever attaches alone; others have their own copy. */
+static int
+check_volumes(struct capture *c, uint32_t count, struct err *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct control_volume *v = &c->ctl->volume[i];
+
+		if (v->sum != volume_sum(v, i))
+			return control_damaged(e,
+			    "%s/control is damaged (volume %u)", c->where, i);
+	}
+	return 0;
+}
+
 static int
 check_control(struct capture *c, const struct uuid *group, struct err *e)
 {
 	const struct control *ctl = c->ctl;
-	uint32_t n = atomic_load(&ctl->volume_count);
+	uint64_t volumes = atomic_load(&ctl->volumes);
+	uint32_t n = (uint32_t)volumes;
 
 	if (ctl->magic != CONTROL_MAGIC || !uuid_equal(&ctl->group, group))
-		return err_set(e, ERR_CORRUPT,
-		    "%s/control is not this group's control file", c->where);
+		return control_damaged(
+		    e, "%s/control is not this group's control file", c->where);
 	if (ctl->layout != CONTROL_LAYOUT)
-		return err_set(e, ERR_REFUSED,
+		return control_damaged(e,
 		    "%s/control has layout %u, this program knows %u: another "
 		    "version of AIM made it",
 		    c->where, ctl->layout, CONTROL_LAYOUT);
-	if (n > JOURNAL_VOLUME_LIMIT)
-		return err_set(
-		    e, ERR_CORRUPT, "%s/control names %u volumes", c->where, n);
+	if (n > JOURNAL_VOLUME_LIMIT ||
+	    volumes != control_join_volumes(ctl, n) ||
+	    (atomic_load(&ctl->marks) & ~(uint32_t)MARK_KNOWN) != 0)
+		return control_damaged(
+		    e, "%s/control is damaged (its head)", c->where);
+	if (check_volumes(c, n, e) < 0)
+		return -1;
 	c->seed = ctl->seed;
+	c->volume_count = n;
 	return 0;
 }
 
@@ -279,9 +375,8 @@ control_map(struct capture *c, struct err *e)
 	if (io_size(c->control_fd, &len, e) < 0)
 		return err_at(e, "%s/control", c->where);
 	if (len != sizeof(struct control))
-		return err_set(e, ERR_CORRUPT,
-		    "%s/control has %ju bytes, not %zu", c->where,
-		    (uintmax_t)len, sizeof(struct control));
+		return control_damaged(e, "%s/control has %ju bytes, not %zu",
+		    c->where, (uintmax_t)len, sizeof(struct control));
 	p = mmap(
 	    NULL, sizeof(struct control), prot, MAP_SHARED, c->control_fd, 0);
 	if (p == MAP_FAILED)
@@ -292,9 +387,8 @@ control_map(struct capture *c, struct err *e)
 	if (io_size(c->segments_fd, &len, e) < 0)
 		return err_at(e, "%s/segments", c->where);
 	if (len != SEGMENTS_LEN)
-		return err_set(e, ERR_CORRUPT,
-		    "%s/segments has %ju bytes, not %ju", c->where,
-		    (uintmax_t)len, (uintmax_t)SEGMENTS_LEN);
+		return control_damaged(e, "%s/segments has %ju bytes, not %ju",
+		    c->where, (uintmax_t)len, (uintmax_t)SEGMENTS_LEN);
 	/* Without access: places are opened as they are used. */
 	p = mmap(NULL, SEGMENTS_LEN, PROT_NONE, MAP_SHARED, c->segments_fd, 0);
 	if (p == MAP_FAILED)
@@ -323,8 +417,8 @@ set_segments_aside(struct capture *c, struct err *e)
 		return err_sys(e, "stat %s/segments", c->where);
 	if (st.st_blocks == 0)
 		return 0;
-	if (make_file(c->dir, "segments.new", st.st_gid, SEGMENTS_LEN, &fd, e) <
-		0 ||
+	if (control_make_file(
+		c->dir, "segments.new", st.st_gid, SEGMENTS_LEN, &fd, e) < 0 ||
 	    io_fsync(fd, "segments.new", e) < 0)
 		return -1;
 	/* A second name first: `segments` is there at every moment. */
@@ -381,7 +475,8 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 
 	if (unclean) {
 		/* Known for good before anything is thrown away. */
-		atomic_store(&ctl->needs_recovery, 1);
+		if (atomic_load(&ctl->needs_recovery) == RECOVERY_NONE)
+			atomic_store(&ctl->needs_recovery, RECOVERY_BOOT);
 		p.mode = CAPTURE_OFF;
 		if (control_sync_marks(c, e) < 0 ||
 		    set_segments_aside(c, e) < 0)
@@ -396,7 +491,7 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 			atomic_store(&ctl->segment[i].place, PLACE_ABSENT);
 	atomic_store(&ctl->waiting, 0);
 	atomic_store(&ctl->listening, 0);
-	if (init_locks(ctl, atomic_load(&ctl->volume_count), e) < 0 ||
+	if (init_locks(ctl, c->volume_count, e) < 0 ||
 	    control_sync_all(c, e) < 0)
 		return -1;
 	atomic_fetch_add(&ctl->boots, 1);

@@ -34,7 +34,7 @@
 #include <stddef.h>
 
 #define CONTROL_MAGIC UINT64_C(0x0a1a6c74436d6941) /* "AimCtl\x1a\n" */
-#define CONTROL_LAYOUT 1u
+#define CONTROL_LAYOUT 2u
 
 enum {
 	CONTROL_STRIPES = 1024,
@@ -62,6 +62,7 @@ struct control_volume {
 	struct uuid uuid;
 	uint32_t kind;
 	uint32_t spare;
+	uint64_t sum;	       /* of its index, uuid, kind and path */
 	_Atomic uint64_t size; /* live */
 	_Atomic uint64_t dev, ino, rdev;
 	_Atomic int64_t mtime_ns, ctime_ns;
@@ -88,7 +89,11 @@ enum {
 	MARK_TIMES = 1u << 1,	/* nothing captured since times were noted */
 	MARK_DURABLE = 1u << 2, /* UNCLEAN is on disk */
 	MARK_WRITING = MARK_UNCLEAN | MARK_DURABLE,
+	MARK_KNOWN = MARK_WRITING | MARK_TIMES,
 };
+
+/* Why what the volumes hold must be copied in anew. */
+enum { RECOVERY_NONE = 0, RECOVERY_BOOT = 1, RECOVERY_LOST = 2 };
 
 struct control {
 	/* the first sector: right after any crash */
@@ -98,8 +103,9 @@ struct control {
 	struct uuid group;
 	uint8_t boot[16];
 	uint64_t seed;
-	_Atomic uint32_t volume_count;
-	_Atomic uint32_t needs_recovery;
+	_Atomic uint64_t volumes;	 /* control_join_volumes */
+	_Atomic uint32_t needs_recovery; /* RECOVERY_* */
+	uint32_t spare;
 	_Atomic uint64_t boots;
 
 	/* reservation: one writer at a time, under `reserve` */
@@ -286,6 +292,24 @@ int trouble(struct capture *c, const char *fmt, ...)
 
 /* ---- control.c ---- */
 int control_init_lock(struct control_lock *l, struct err *e) CHECKED;
+/* A new file of that length in a group's folder; one that is there goes. */
+int control_make_file(int dir, const char *name, gid_t access, uint64_t len,
+    int *out, struct err *e) CHECKED;
+int control_make_dir(const char *home, const struct uuid *group, gid_t access,
+    int *out, struct err *e) CHECKED;
+/* Makes a fresh one in `fd` and maps it: no volumes, mode OFF. */
+int control_fill(int fd, const struct uuid *group, struct control **out,
+    struct err *e) CHECKED;
+void control_unmap(struct control **ctl);
+/* Fills entry i of the volume table, for which `fd` must get room. */
+int control_put_volume(int fd, struct control *ctl, uint32_t i,
+    const struct capture_volume *v, struct err *e) CHECKED;
+/* The number of volumes with a sum of it and of what never changes: one word,
+ * so that it can be stored in one step and damage is seen. */
+uint64_t control_join_volumes(const struct control *ctl, uint32_t count);
+/* CORRUPT, with the advice what to do. */
+int control_damaged(struct err *e, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Opens `control` in dir (c->dir) and maps it; checks magic and layout. */
 int control_map(struct capture *c, struct err *e) CHECKED;
 /* Does what the first one after a boot has to do, if we are it. */
@@ -409,6 +433,14 @@ void futex_wake_all(_Atomic uint32_t *word);
 /* status.c: sizes that changed outside AIM, into the stream. Everything is
  * locked. */
 int volumes_note_resizes(struct capture *c, struct err *e) CHECKED;
+
+/* ---- attached.c ---- */
+/*
+ * Processes that hold a lock on a file `attached` of this group, be it the one
+ * that is there or one that was removed: their numbers, as text ("" : none).
+ * False when a process could not be looked at.
+ */
+bool attached_find(const struct uuid *group, char *text, size_t room);
 
 /* ---- settle.c ---- */
 /* Settles the unfinished transactions of dead owners, and clears the dirt of

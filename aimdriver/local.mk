@@ -15,10 +15,12 @@ libaimdriver_a_SOURCES += \
 # the capture core
 libaimdriver_a_SOURCES += \
 	aimdriver/attach.c \
+	aimdriver/attached.c \
 	aimdriver/capture.c aimdriver/capture.h \
 	aimdriver/control.c aimdriver/control.h \
 	aimdriver/extent.c \
 	aimdriver/range.c \
+	aimdriver/rebuild.c \
 	aimdriver/reserve.c \
 	aimdriver/segment.c \
 	aimdriver/settle.c \

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool
 somebody_writes(const struct capture *c)
@@ -53,6 +54,7 @@ capture_status(struct capture *c, struct capture_status *out)
 	    .waiting = atomic_load(&ctl->waiting),
 	    .unclean = (marks & MARK_UNCLEAN) != 0,
 	    .needs_recovery = atomic_load(&ctl->needs_recovery) != 0,
+	    .lost = atomic_load(&ctl->needs_recovery) == RECOVERY_LOST,
 	    .suspect = atomic_load(&ctl->suspect) != 0,
 	    .attached = somebody_writes(c),
 	    .boots = atomic_load(&ctl->boots),
@@ -293,6 +295,21 @@ is_all_sealed(struct capture *c)
 	       atomic_load(&c->ctl->needs_recovery) == 0;
 }
 
+/* What was kept aside. Somebody may have put a folder into a file's place:
+ * what is in it is not ours. */
+static int
+remove_broken(struct capture *c, const char *name, struct err *e)
+{
+	struct err why = {0};
+
+	if (io_remove(c->dir, name, &why) == 0)
+		return 0;
+	if (why.sys != EISDIR)
+		return err_set(e, why.kind, "%s", why.text);
+	(void)unlinkat(c->dir, name, AT_REMOVEDIR);
+	return 0;
+}
+
 /* Everything is locked. */
 static int
 close_locked(struct capture *c, struct err *e)
@@ -309,7 +326,10 @@ close_locked(struct capture *c, struct err *e)
 		atomic_store(&c->ctl->marks, MARK_TIMES | MARK_UNCLEAN);
 		return -1;
 	}
-	return io_remove(c->dir, "segments.broken", e) < 0 ? -1 : 1;
+	if (remove_broken(c, "segments.broken", e) < 0 ||
+	    remove_broken(c, "control.broken", e) < 0)
+		return -1;
+	return 1;
 }
 
 int

@@ -117,6 +117,8 @@ set_reason(struct source *s, const char *reason)
 static const char *
 reason_of(const struct source *s, const struct capture_status *st)
 {
+	if (st->lost)
+		return "the group's control file was lost or damaged";
 	if (st->needs_recovery)
 		return "the machine stopped while the group was not closed "
 		       "cleanly";

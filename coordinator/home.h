@@ -23,6 +23,7 @@
  *   state/<mirror>.state        redriver's two slots
  *   state/<mirror>.recv         receiver's progress and trouble, for status
  *   state/<group>.source        sealer's progress and trouble, for status
+ *   state/<group>.rebuild       the source role is to give way (rebuild.h)
  *
  * (<...> are UUIDs.) Files for status are "key value" lines, see note_*.
  */

@@ -11,6 +11,7 @@
 #ifndef COORDINATOR_REQUEST_H
 #define COORDINATOR_REQUEST_H
 
+#include "aimdriver/capture.h"
 #include "coordinator/catalogue.h"
 #include "coordinator/message.h"
 
@@ -81,6 +82,9 @@ int folder_make(struct home *h, const struct uuid *group, gid_t access,
     struct err *e) CHECKED;
 int folder_add(struct home *h, const struct uuid *group,
     const struct volume_config *v, struct err *e) CHECKED;
+/* The volume as it is now, for its folder. */
+int folder_volume(const struct volume_config *v, struct capture_volume *out,
+    struct err *e) CHECKED;
 /* Removes it; a missing one is no error. */
 int folder_remove(
     struct home *h, const struct uuid *group, struct err *e) CHECKED;

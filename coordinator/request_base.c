@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_base: base (group, destination): queues a full copy-in. */
+/* request_base: base (group, destination): queues a full copy-in, and makes
+ * the group's files under active/ anew when they were lost or damaged. */
 #include "coordinator/request.h"
 
 #include "aimdriver/capture.h"
 #include "coordinator/job.h"
+#include "coordinator/rebuild.h"
 
 #include <string.h>
 
@@ -34,10 +36,43 @@ accept_changes(struct change *ch, const struct group_config *g, struct err *e)
 	    &ch->err, e, "accepted, and part of this base: %s\n", why.text);
 }
 
+/* The way back from lost or damaged files of the group: 1 when they were made
+ * anew, 0 when there was no need. */
+static int
+make_whole(struct change *ch, const struct group_config *g, struct err *e)
+{
+	struct err why = {0};
+
+	if (rebuild_is_needed(ch->home, g, &why) == 0)
+		return 0;
+	if (change_has(ch, "dry-run"))
+		return buf_printf(&ch->err, e,
+			   "would be made anew, with a recovery: %s\n",
+			   why.text) < 0
+			   ? -1
+			   : 1;
+	if (rebuild_group(ch->home, g, e) < 0)
+		return -1;
+	return buf_printf(&ch->err, e,
+		   "%s\nmade anew; what was captured and not yet sealed comes "
+		   "with the recovery\n",
+		   why.text) < 0
+		   ? -1
+		   : 1;
+}
+
+/* A break makes recoveries of all bases that there are. */
 static int
 queue_one(struct change *ch, const struct group_config *g,
-    const struct destination_config *d, struct err *e)
+    const struct destination_config *d, bool anew, struct err *e)
 {
+	struct job j;
+
+	if (anew && job_load(ch->home, &d->uuid, &j, e) < 0)
+		return -1;
+	if (anew && j.state != JOB_NONE)
+		return buf_printf(&ch->out, e,
+		    "recovery of %s for %s: queued\n", g->name, d->name);
 	if (!change_has(ch, "dry-run") &&
 	    job_queue(ch->home, d, COPYIN_BASE, e) < 0)
 		return err_at(e, "base of '%s' for '%s'", g->name, d->name);
@@ -54,9 +89,13 @@ request_base(struct change *ch, struct err *e)
 	const char *only = change_text(ch, "destination");
 	const struct destination_config *d;
 	uint32_t count;
+	int anew;
 
 	if (g == NULL)
 		return -1;
+	anew = make_whole(ch, g, e);
+	if (anew < 0)
+		return err_at(e, "group '%s'", g->name);
 	d = snapshot_destinations(&ch->now, &g->uuid, &count);
 	if (d == NULL)
 		return err_set(e, ERR_REFUSED,
@@ -69,10 +108,10 @@ request_base(struct change *ch, struct err *e)
 	}
 	if (d == NULL)
 		return -1;
-	if (accept_changes(ch, g, e) < 0)
+	if (anew == 0 && accept_changes(ch, g, e) < 0)
 		return err_at(e, "group '%s'", g->name);
 	for (uint32_t i = 0; i < count; i++)
-		if (queue_one(ch, g, &d[i], e) < 0)
+		if (queue_one(ch, g, &d[i], anew == 1, e) < 0)
 			return -1;
 	return 0;
 }

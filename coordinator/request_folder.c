@@ -19,21 +19,35 @@ folder_make(
 }
 
 int
-folder_add(struct home *h, const struct uuid *group,
-    const struct volume_config *v, struct err *e)
+folder_volume(
+    const struct volume_config *v, struct capture_volume *out, struct err *e)
 {
-	struct capture_volume cv = {
-	    .uuid = v->uuid, .kind = v->kind, .size = v->size};
 	struct stat st;
 
-	if (strlen(v->path) >= sizeof(cv.path))
+	if (strlen(v->path) >= sizeof(out->path))
 		return err_set(e, ERR_REFUSED, "%s: path too long", v->name);
 	if (stat(v->path, &st) < 0)
 		return err_sys(e, "stat %s", v->path);
-	(void)memcpy(cv.path, v->path, strlen(v->path) + 1);
-	cv.dev = st.st_dev;
-	cv.ino = st.st_ino;
-	cv.rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0;
+	*out = (struct capture_volume){
+	    .uuid = v->uuid,
+	    .kind = v->kind,
+	    .size = v->size,
+	    .dev = st.st_dev,
+	    .ino = st.st_ino,
+	    .rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0,
+	};
+	(void)memcpy(out->path, v->path, strlen(v->path) + 1);
+	return 0;
+}
+
+int
+folder_add(struct home *h, const struct uuid *group,
+    const struct volume_config *v, struct err *e)
+{
+	struct capture_volume cv;
+
+	if (folder_volume(v, &cv, e) < 0)
+		return -1;
 	if (capture_add_volume(h->path, group, &cv, e) < 0)
 		return err_at(e, "volume %s", v->name);
 	return 0;

@@ -83,10 +83,15 @@ folder_has_volume(
     struct home *h, const struct pending *p, bool *has, struct err *e)
 {
 	struct capture *c;
+	struct err why = {0};
 
-	if (capture_attach(h->path, &p->group, CAPTURE_INSPECT, &c, e) < 0)
-		return -1;
 	*has = false;
+	if (capture_attach(h->path, &p->group, CAPTURE_INSPECT, &c, &why) < 0) {
+		/* It is made anew by what the catalogue says: `base`. */
+		if (why.kind == ERR_CORRUPT)
+			return 0;
+		return err_set(e, why.kind, "%s", why.text);
+	}
 	for (uint32_t i = 0; i < capture_volume_count(c); i++) {
 		struct capture_volume v;
 

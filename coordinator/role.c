@@ -140,20 +140,21 @@ roles_of(
 	return 0;
 }
 
-static int
-take_lock(struct role *r, struct home *h, struct err *e)
+int
+role_lock(struct home *h, enum role_kind kind, const struct uuid *subject,
+    int *out, struct err *e)
 {
 	char name[UUID_TEXT + 24], uuid[UUID_TEXT];
 	AUTO_CLOSE int fd = -1;
 
 	(void)snprintf(name, sizeof(name), "%s.%s.lock",
-	    uuid_text(&r->subject, uuid), kind_names[r->kind]);
+	    uuid_text(subject, uuid), kind_names[kind]);
 	fd = sys_openat(h->state, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_sys(e, "open state/%s", name);
 	if (io_lock(fd, true, e) < 0)
 		return err_at(e, "another process still does this work");
-	r->lock = STEAL_FD(fd);
+	*out = STEAL_FD(fd);
 	return 0;
 }
 
@@ -179,7 +180,7 @@ role_open(struct role *r, struct home *h, struct err *e)
 {
 	int done = -1;
 
-	if (take_lock(r, h, e) < 0)
+	if (role_lock(h, r->kind, &r->subject, &r->lock, e) < 0)
 		return -1;
 	switch (r->kind) {
 	case ROLE_SOURCE:

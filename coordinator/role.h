@@ -33,6 +33,9 @@ int roles_of(const struct snapshot *s, struct role **out, uint32_t *count,
  * still at work (each holds state/<subject>.<kind>.lock).
  */
 int role_open(struct role *r, struct home *h, struct err *e) CHECKED;
+/* That lock alone; RETRY while the role is at work. close(*out) ends it. */
+int role_lock(struct home *h, enum role_kind kind, const struct uuid *subject,
+    int *out, struct err *e) CHECKED;
 int role_pass(struct role *r, struct err *e) CHECKED;
 void role_wait(struct role *r, uint32_t wait_ms);
 void role_close(struct role *r);

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "coordinator/rebuild.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,14 +65,17 @@ copy_config(struct source *s, const struct group_config *g,
 	return 0;
 }
 
+/* `g` may come without a list of its volumes. */
 static int
-attach(struct source *s, struct err *e)
+attach(struct source *s, const struct group_config *g, struct err *e)
 {
 	struct capture_volume v;
 	uint32_t i, n;
 
 	if (capture_attach(s->home->path, &s->group.uuid, CAPTURE_COORDINATOR,
-		&s->capture, e) < 0)
+		&s->capture, e) < 0 ||
+	    (g->volumes != NULL && rebuild_compare(g, s->capture, e) < 0) ||
+	    rebuild_forget(s->home, &s->group.uuid, e) < 0)
 		return -1;
 	n = s->volume_count = capture_volume_count(s->capture);
 	s->volumes = calloc(n + 1u, sizeof(*s->volumes));
@@ -94,12 +98,12 @@ publish_spool(struct source *s)
 }
 
 static int
-open_parts(struct source *s, struct err *e)
+open_parts(struct source *s, const struct group_config *g, struct err *e)
 {
 	uint64_t now = clock_mono_ns();
 
 	if (sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
-	    attach(s, e) < 0 || source_jobs(s, true, e) < 0 ||
+	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
 	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
 		return -1;
 	s->heartbeat_ns = s->idle_ns = now;
@@ -121,7 +125,7 @@ source_open(struct home *h, const struct group_config *g,
 	s->sealed.dir = -1;
 	s->window_limit = COPYIN_WINDOW;
 	if (copy_config(s, g, destinations, count, &why) < 0 ||
-	    open_parts(s, &why) < 0) {
+	    open_parts(s, g, &why) < 0) {
 		s->trouble[PART_SEAL] = why;
 		if (s->jobs != NULL)
 			source_note(s, true);
@@ -270,12 +274,28 @@ break_or_seal(struct source *s, struct err *e)
 	return seal_some(s, e);
 }
 
+/* What we have mapped is no longer what others capture into, or will be. */
+static int
+check_files(struct source *s, struct err *e)
+{
+	if (!rebuild_is_asked(s->home, &s->group.uuid) &&
+	    !capture_is_replaced(s->capture))
+		return 0;
+	return err_set(e, ERR_FATAL,
+	    "group %s: its files under active/ are made anew; beginning again "
+	    "with them",
+	    s->group.name);
+}
+
 int
 source_pass(struct source *s, struct err *e)
 {
 	uint64_t spool = s->spool_bytes;
-	bool did = run_part(s, PART_SEAL, break_or_seal);
+	bool did;
 
+	if (check_files(s, e) < 0)
+		return -1;
+	did = run_part(s, PART_SEAL, break_or_seal);
 	if (run_part(s, PART_COPYIN, copyin_step)) {
 		did = true;
 		(void)run_part(s, PART_SEAL, break_or_seal);

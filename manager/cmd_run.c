@@ -148,7 +148,12 @@ check_home(const char *path, int dir, struct err *e)
 static void
 warn(const struct group *g, const struct capture_status *s)
 {
-	if (s->needs_recovery)
+	if (s->lost)
+		(void)say(0,
+		    "group %s has a new control file: its writes are not "
+		    "captured until the coordinator has begun to recover it",
+		    g->name);
+	else if (s->needs_recovery)
 		(void)say(0,
 		    "group %s was not closed cleanly before this boot: its "
 		    "writes are not captured until the coordinator has begun "

@@ -279,7 +279,11 @@ judge_source(struct home *h, struct status_group *g)
 		h, &g->source->uuid, "source", "trouble", text, sizeof(text)) &&
 	    text[0] != 0)
 		worse(g, STATUS_STALLED, text);
-	if (g->capture.needs_recovery)
+	if (g->capture.lost)
+		worse(g, STATUS_UNCLEAN,
+		    "the group's files under active/ were lost or damaged, and "
+		    "made anew");
+	else if (g->capture.needs_recovery)
 		worse(g, STATUS_UNCLEAN,
 		    "the host went down while programs were writing");
 	if (g->capture.suspect)
@@ -304,8 +308,9 @@ advise_source(const struct status *s, struct status_group *g)
 			    home, g->destinations[i].config->name, g->name);
 			return;
 		}
-	if (strstr(g->reason, "outside AIM") != NULL)
-		what = "base"; /* it accepts the change */
+	if (strstr(g->reason, "outside AIM") != NULL ||
+	    strstr(g->reason, "makes it anew") != NULL)
+		what = "base"; /* it accepts the change, or makes files anew */
 	else if (!g->source->exported)
 		what = "group export";
 	else if (g->destination_count == 0) {

@@ -180,6 +180,55 @@ START_TEST(a_lost_control_file_ends_the_epoch)
 }
 END_TEST
 
+/* What was captured and not sealed comes with the recovery; no mirror has to
+ * know of it. Twice, as after a crash in between. */
+START_TEST(files_made_anew_end_the_epoch)
+{
+	struct capture_volume v;
+	struct err e = {0};
+	char path[200], text[UUID_TEXT];
+
+	capture_volume_get(c, 0, &v);
+	ck_assert_int_eq(rig_write(&file, "not sealed", 10, 50000), 10);
+	source_close(s);
+	rig_file_close(&file);
+	(void)snprintf(path, sizeof(path), "%.100s/active/%s/control",
+	    k.home.path, uuid_text(&k.group.uuid, text));
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_lt(
+	    capture_rebuild(k.home.path, &k.group.uuid, &v, 1, &e), 0);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	capture_detach(c);
+	OK(capture_rebuild(k.home.path, &k.group.uuid, &v, 1, &e));
+	OK(capture_rebuild(k.home.path, &k.group.uuid, &v, 1, &e));
+	s = kit_source(&k);
+	ck_assert(strstr(s->break_reason, "lost or damaged") != NULL);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	check_recovers(1);
+}
+END_TEST
+
+/* A role that has the old ones open does not go on with them. */
+START_TEST(a_role_leaves_files_that_were_replaced)
+{
+	struct capture_volume v;
+	struct err e = {0};
+
+	capture_volume_get(c, 0, &v);
+	rig_file_close(&file);
+	capture_detach(c);
+	OK(capture_rebuild(k.home.path, &k.group.uuid, &v, 1, &e));
+	ck_assert_int_eq(source_pass(s, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_FATAL);
+	source_close(s);
+	s = kit_source(&k);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	check_recovers(1);
+}
+END_TEST
+
 static int
 open_tip(int flags)
 {
@@ -247,6 +296,8 @@ main(void)
 	tcase_add_test(t, a_machine_that_went_down_ends_the_epoch);
 	tcase_add_test(t, a_clean_close_needs_no_recovery);
 	tcase_add_test(t, a_lost_control_file_ends_the_epoch);
+	tcase_add_test(t, files_made_anew_end_the_epoch);
+	tcase_add_test(t, a_role_leaves_files_that_were_replaced);
 	tcase_add_test(t, a_damaged_tip_is_never_continued);
 	tcase_add_test(t, a_missing_tip_is_never_continued);
 	suite_add_tcase(suite, t);

@@ -35,12 +35,15 @@ UNIT_TESTS += \
 	tests/check_capture \
 	tests/check_capture_kill \
 	tests/check_capture_span \
-	tests/check_capture_volume
+	tests/check_capture_volume \
+	tests/check_rebuild
 tests_check_capture_SOURCES = tests/check_capture.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_span_SOURCES = tests/check_capture_span.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_rebuild_SOURCES = tests/check_rebuild.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 	tests/capture_rig.c tests/capture_rig.h
