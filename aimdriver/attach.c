@@ -60,6 +60,7 @@ release(struct capture **p)
 		(void)munmap(c->ctl, sizeof(*c->ctl));
 	(void)pthread_mutex_destroy(&c->local);
 	(void)pthread_mutex_destroy(&c->text);
+	(void)pthread_mutex_destroy(&c->syncing);
 	(void)munmap(c, c->mapped);
 	*p = NULL;
 }
@@ -90,6 +91,7 @@ allocate(const char *home, const struct uuid *group, unsigned flags,
 		c->volume_fd[i] = -1;
 	(void)pthread_mutex_init(&c->local, NULL);
 	(void)pthread_mutex_init(&c->text, NULL);
+	(void)pthread_mutex_init(&c->syncing, NULL);
 	*out = c;
 	if ((size_t)snprintf(c->where, sizeof(c->where), "%s/active/%s", home,
 		uuid_text(group, text)) >= sizeof(c->where))
@@ -297,6 +299,7 @@ capture_after_fork(struct capture *c)
 
 	(void)pthread_mutex_init(&c->local, NULL);
 	(void)pthread_mutex_init(&c->text, NULL);
+	(void)pthread_mutex_init(&c->syncing, NULL);
 	if ((c->flags & CAPTURE_WRITER) == 0)
 		return;
 	/* A lock of our own. Without one we share the parent's, and it may

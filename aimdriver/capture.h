@@ -202,6 +202,21 @@ int64_t capture_submit(struct capture *c, const struct capture_req *req);
 /* (*) Notes that a flush of the volume has succeeded, in the stream. */
 int capture_flushed(struct capture *c, uint32_t volume);
 
+/*
+ * Calls look(ctx) while nobody writes to the range, and returns what it does
+ * (it fills the error); -1 too when the range cannot be had.
+ */
+int capture_look(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
+    int (*look)(void *ctx), void *ctx, struct err *e) CHECKED;
+
+/*
+ * Makes the journal durable up to the highest number given out when this is
+ * called (rule 9.7): waits until all these are published, and syncs the
+ * segments that hold them. What is sealed is durable already. Callers that
+ * come while another one syncs share the next sync.
+ */
+int capture_sync_journal(struct capture *c, struct err *e) CHECKED;
+
 /* The last thing that went wrong inside, for the driver's message. */
 const char *capture_trouble(const struct capture *c);
 

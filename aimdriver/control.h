@@ -231,7 +231,8 @@ struct capture {
 	struct uuid group;
 	int dir, control_fd, segments_fd, attached_fd;
 	int lowest_fd; /* of all those */
-	pthread_mutex_t local, text;
+	pthread_mutex_t local, text, syncing;
+	uint64_t synced; /* the journal is durable up to here; under syncing */
 	uint32_t bell_seen;
 	uint64_t entry_number, entry_time_ns; /* span_entry's last */
 	_Atomic uint32_t hint; /* a segment in which something was found */

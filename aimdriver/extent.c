@@ -164,3 +164,20 @@ capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t *done,
 	*done = (uint64_t)n;
 	return 0;
 }
+
+int
+capture_look(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
+    int (*look)(void *ctx), void *ctx, struct err *e)
+{
+	struct hold h = {.volume = volume};
+	int r;
+
+	if (volume >= c->volume_count)
+		return err_set(e, ERR_REFUSED, "no volume %u", volume);
+	hold_range(c, &h, off, len);
+	if (hold_take_settled(c, &h, e) < 0)
+		return err_at(e, "look at offset %ju", (uintmax_t)off);
+	r = look(ctx);
+	hold_release(c, &h);
+	return r;
+}

@@ -28,6 +28,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/slot_sum_wide.c \
 	aimdriver/span.c \
 	aimdriver/status.c \
+	aimdriver/sync.c \
 	aimdriver/volume.c
 
 # the logwrites driver: main.c reads options; the rest is its library
