@@ -80,3 +80,22 @@ libaim_preload_so_LDFLAGS = $(AIM_LDFLAGS) -shared -Wl,-z,defs \
 	-Wl,-Bsymbolic-functions -Wl,-soname,libaim-preload.so
 libaim_preload_so_LDADD = libaimdriver.a libfileformat.a libcommon.a -lpthread
 endif
+
+# the nbdkit filter: built where nbdkit's headers are, see nbdkit/
+dist_man_MANS += aimdriver/nbdkit/nbdkit-aim-filter.1
+NBDKIT_SOURCES = \
+	aimdriver/nbdkit/change.c \
+	aimdriver/nbdkit/filter.c aimdriver/nbdkit/filter.h \
+	aimdriver/nbdkit/find.c \
+	aimdriver/nbdkit/proof.c
+EXTRA_DIST += $(NBDKIT_SOURCES)
+if NBDKIT
+nbdkitfilter_PROGRAMS = nbdkit-aim-filter.so
+nbdkit_aim_filter_so_SOURCES = $(NBDKIT_SOURCES)
+nbdkit_aim_filter_so_CFLAGS = $(AIM_CFLAGS) $(NBDKIT_CFLAGS) $(XXHASH_CFLAGS)
+# nbdkit itself has what is not defined here.
+nbdkit_aim_filter_so_LDFLAGS = $(AIM_LDFLAGS) -shared \
+	-Wl,-Bsymbolic-functions -Wl,-soname,nbdkit-aim-filter.so
+nbdkit_aim_filter_so_LDADD = libaimdriver.a libfileformat.a libcommon.a \
+	-lpthread
+endif

@@ -9,14 +9,15 @@
 {
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config
 	libcurl4-openssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
-	libssl-dev check"
+	libssl-dev check nbdkit-plugin-dev"
 PACKAGES_RUN="openssh-server openssh-client openssh-sftp-server sqlite3 fdisk
 	e2fsprogs mount util-linux"
 PACKAGES_TEST="strace python3 perl-base procps rsync mandoc shellcheck
 	cppcheck clang clang-tidy clang-format libclang-rt-14-dev
 	git xfsprogs btrfs-progs qemu-utils fio gdisk dosfstools xxd bzip2
 	xz-utils zstd file binutils bsdextrautils
-	cpio curl ed jq openssl parted patch"
+	cpio curl ed jq openssl parted patch
+	nbdkit libnbd-bin python3-libnbd fuse3"
 }
 
 packages_missing() {
