@@ -54,8 +54,10 @@ preload_PROGRAMS = libaim-preload.so
 libaim_preload_so_SOURCES = \
 	aimdriver/preload/aio.c \
 	aimdriver/preload/attributes.c \
+	aimdriver/preload/calls.h \
 	aimdriver/preload/copy.c \
 	aimdriver/preload/elf.c \
+	aimdriver/preload/entry.c aimdriver/preload/entry.h \
 	aimdriver/preload/environ.c \
 	aimdriver/preload/exec.c aimdriver/preload/exec.h \
 	aimdriver/preload/fds.c \
@@ -65,6 +67,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/message.c \
 	aimdriver/preload/names.c \
 	aimdriver/preload/open.c \
+	aimdriver/preload/patch.c \
 	aimdriver/preload/preload.h \
 	aimdriver/preload/raw.h \
 	aimdriver/preload/signals.c \

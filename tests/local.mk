@@ -53,6 +53,11 @@ UNIT_TESTS += \
 	tests/check_wlog
 tests_check_wlog_LDADD = liblogwrites.a $(LDADD)
 
+# preload driver
+UNIT_TESTS += tests/check_entry
+tests_check_entry_SOURCES = tests/check_entry.c \
+	aimdriver/preload/entry.c aimdriver/preload/entry.h
+
 # coordinator: source
 SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 	tests/capture_rig.c tests/capture_rig.h
@@ -112,9 +117,10 @@ noinst_PROGRAMS += tests/capture_tool
 tests_capture_tool_SOURCES = tests/capture_tool.c
 noinst_PROGRAMS += tests/preload_calls
 tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
+	tests/preload_calls_inside.c \
 	tests/preload_calls_other.c tests/preload_calls_process.c \
 	tests/preload_calls_size.c tests/preload_calls_write.c
-tests_preload_calls_LDADD = -lpthread
+tests_preload_calls_LDADD = -lpthread -ldl
 EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_blocks.sh \
 	tests/sys/preload_calls.sh \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * preload_calls: `--list` names the calls ("NAME same" or "NAME refused");
+ * preload_calls: `--list` names the calls ("NAME KIND");
  * `NAME PATH` makes one on a file and prints what came of it. A test runs
  * each plainly and captured, and compares.
  */
@@ -47,15 +47,15 @@ must_open(const char *path, int flags)
 }
 
 static const struct call *const all[] = {
-    write_calls, size_calls, other_calls, process_calls};
+    write_calls, size_calls, other_calls, process_calls, inside_calls};
+enum { FAMILIES = sizeof(all) / sizeof(all[0]) };
 
 static void
 list(void)
 {
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < FAMILIES; i++)
 		for (const struct call *c = all[i]; c->name != NULL; c++)
-			printf("%s %s\n", c->name,
-			    c->refused ? "refused" : "same");
+			printf("%s %s\n", c->name, c->kind);
 }
 
 int
@@ -66,7 +66,7 @@ main(int argc, char **argv)
 		list();
 		return 0;
 	}
-	for (unsigned i = 0; argc == 3 && i < 4; i++)
+	for (unsigned i = 0; argc == 3 && i < FAMILIES; i++)
 		for (const struct call *c = all[i]; c->name != NULL; c++)
 			if (strcmp(c->name, argv[1]) == 0) {
 				c->run(argv[2]);

@@ -14,20 +14,26 @@
 struct call {
 	const char *name;
 	void (*run)(const char *path);
-	bool refused; /* under the driver it fails, with a message */
+	/* under the driver: "same" as plainly; "refused", with a message; or
+	 * "patched", the same where libc can be patched, else refused */
+	const char *kind;
 };
 
 #define SAME(name)                                                             \
 	{                                                                      \
-#name, name, false                                             \
+#name, name, "same"                                            \
 	}
 #define REFUSED(name)                                                          \
 	{                                                                      \
-#name, name, true                                              \
+#name, name, "refused"                                         \
+	}
+#define PATCHED(name)                                                          \
+	{                                                                      \
+#name, name, "patched"                                         \
 	}
 
 extern const struct call write_calls[], size_calls[], other_calls[],
-    process_calls[];
+    process_calls[], inside_calls[];
 
 /* Prints an expression, its value, and errno when it is -1. */
 void show(const char *what, long value);

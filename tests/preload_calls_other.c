@@ -271,8 +271,8 @@ removal(const char *path)
 
 const struct call other_calls[] = {SAME(streams), SAME(stream_from_nothing),
     SAME(standard_output), SAME(held_back), SAME(closed_and_opened),
-    REFUSED(reopened), SAME(by_number), SAME(flushes), SAME(questions),
+    PATCHED(reopened), SAME(by_number), SAME(flushes), SAME(questions),
     REFUSED(unknown_request), REFUSED(clone_onto), REFUSED(map_shared),
-    REFUSED(map_then_protect), SAME(map_private), REFUSED(asynchronous),
-    REFUSED(asynchronous_list), REFUSED(ring), REFUSED(rename_onto),
-    REFUSED(names), REFUSED(removal), {NULL, NULL, false}};
+    REFUSED(map_then_protect), SAME(map_private), PATCHED(asynchronous),
+    PATCHED(asynchronous_list), REFUSED(ring), REFUSED(rename_onto),
+    REFUSED(names), REFUSED(removal), {NULL, NULL, NULL}};

@@ -295,4 +295,4 @@ cancellation(const char *path)
 const struct call process_calls[] = {SAME(fork_writes), SAME(vfork_execs),
     SAME(bare_exec), SAME(bare_shell), SAME(close_everything), SAME(threads),
     SAME(jump_out), SAME(handler_writes), SAME(own_faults), SAME(dies_of_fault),
-    SAME(cancellation), {NULL, NULL, false}};
+    SAME(cancellation), {NULL, NULL, NULL}};

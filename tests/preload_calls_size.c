@@ -161,4 +161,4 @@ splices(const char *path)
 
 const struct call size_calls[] = {SAME(truncates), SAME(open_truncating),
     SAME(fallocates), REFUSED(collapse), SAME(copy_ranges), SAME(sendfiles),
-    REFUSED(splices), {NULL, NULL, false}};
+    REFUSED(splices), {NULL, NULL, NULL}};

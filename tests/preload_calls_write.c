@@ -214,4 +214,4 @@ const struct call write_calls[] = {SAME(write_at_position),
     SAME(write_beyond_end), SAME(pwrites), SAME(big_write), SAME(vectors),
     SAME(append), SAME(set_append_later), SAME(synchronous), SAME(direct),
     SAME(bad_descriptors), SAME(bad_buffers), SAME(size_limit), SAME(formatted),
-    SAME(duplicates), {NULL, NULL, false}};
+    SAME(duplicates), {NULL, NULL, NULL}};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * aio: writes that somebody else carries out (libc's helper threads, the
- * kernel's native AIO, io_uring) are not captured in this release: refused
- * with ENOSYS, after which most programs go on without.
+ * aio: writes that somebody else carries out. Those of libc's helper threads
+ * are captured there when libc is patched. The kernel's native AIO and io_uring
+ * are refused with ENOSYS, after which most programs go on without.
  */
 #include "aimdriver/preload/preload.h"
 
@@ -27,7 +27,7 @@ refused(int fd, const char *what)
 
 EXPORT(int, aio_write, (struct aiocb * cb))
 {
-	if (refused(cb->aio_fildes, "aio_write"))
+	if (!px_patched && refused(cb->aio_fildes, "aio_write"))
 		return (int)ret(-ENOSYS);
 	return px_real.aio_write(cb);
 }
@@ -36,7 +36,7 @@ ALIAS(aio_write64, aio_write);
 EXPORT(int, lio_listio,
     (int mode, struct aiocb *const list[], int count, struct sigevent *event))
 {
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !px_patched; i++)
 		if (list[i] != NULL && list[i]->aio_lio_opcode == LIO_WRITE &&
 		    refused(list[i]->aio_fildes, "lio_listio"))
 			return (int)ret(-ENOSYS);

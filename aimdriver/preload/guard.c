@@ -27,7 +27,7 @@ px_block(long nr, long a, long b, long c, long d, long e, long f)
 	int type;
 	long r;
 
-	if (__libc_single_threaded || px_self.inside > 0)
+	if (__libc_single_threaded || px_self.inside > 0 || px_self.steady > 0)
 		return raw6(nr, a, b, c, d, e, f);
 	(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	r = raw6(nr, a, b, c, d, e, f);
@@ -131,7 +131,8 @@ px_submit(const struct px_target *t, const struct capture_req *req)
 	int64_t r;
 
 	do {
-		pthread_testcancel();
+		if (px_self.steady == 0)
+			pthread_testcancel();
 		px_self.interrupts = false;
 		px_enter();
 		r = capture_submit(t->group, req);

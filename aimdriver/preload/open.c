@@ -4,7 +4,7 @@
  * resize. Nothing else about an open matters: protected volumes are known
  * again at each write by device and inode.
  */
-#include "aimdriver/preload/preload.h"
+#include "aimdriver/preload/calls.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,10 +13,17 @@ static long
 truncating(int dir, const char *path, int flags, mode_t mode)
 {
 	struct px_target t;
-	long fd = px_block(
-	    SYS_openat, dir, (long)path, flags & ~O_TRUNC, (long)mode, 0, 0);
-	long r = 0;
+	long fd, r = 0;
 
+	if (px_is_guest()) {
+		px_say(PX_SPAWN,
+		    "refused: %s has a child truncate %s through posix_spawn, "
+		    "which is not captured; truncate it before",
+		    px_program(), path);
+		return -EACCES;
+	}
+	fd = px_block(
+	    SYS_openat, dir, (long)path, flags & ~O_TRUNC, (long)mode, 0, 0);
 	if (fd < 0)
 		return fd;
 	if (px_find((int)fd, &t) && S_ISREG(t.st.st_mode))
@@ -68,6 +75,25 @@ EXPORT(int, open, (const char *path, int flags, ...))
 ALIAS(open64, open);
 ALIAS(__open, open);
 ALIAS(__open64, open);
+
+/* libc's own, from inside (patch.c). */
+int
+px_open_nocancel(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+	int r;
+
+	if (takes_mode(flags)) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	px_self.steady++;
+	r = (int)ret(px_openat_raw(AT_FDCWD, path, flags, mode));
+	px_self.steady--;
+	return r;
+}
 
 EXPORT(int, openat, (int dir, const char *path, int flags, ...))
 {

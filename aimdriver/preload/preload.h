@@ -48,6 +48,7 @@ struct px_thread {
 	int inside;	   /* > 0: no handler runs, all names are plain */
 	bool deferred;	   /* a signal came meanwhile */
 	bool interrupts;   /* one of them wants EINTR (no SA_RESTART) */
+	int steady;	   /* > 0: no cancellation point */
 	sigset_t mask;	   /* the mask to go back to, when deferred */
 	sigjmp_buf *fault; /* where a fault while reading a buffer goes */
 };
@@ -69,6 +70,8 @@ bool px_find_at(int dir, const char *path, int flags, struct px_target *t);
 bool px_find_stat(const struct stat *st, struct px_target *t);
 uint32_t px_groups(void);
 struct capture *px_group(uint32_t i);
+/* Are we a child that runs in its parent's memory (posix_spawn's)? */
+bool px_is_guest(void);
 /* Is it one of the driver's own descriptors? */
 bool px_owns(int fd);
 extern char px_home[4096];    /* AIM_HOME */
@@ -86,6 +89,9 @@ struct px_calls {
 	    char *const *, char *const *);
 	int (*addopen)(
 	    posix_spawn_file_actions_t *, int, const char *, int, mode_t);
+	int (*addchdir)(posix_spawn_file_actions_t *, const char *);
+	int (*addfchdir)(posix_spawn_file_actions_t *, int);
+	int (*actions_destroy)(posix_spawn_file_actions_t *);
 	int (*system)(const char *);
 	FILE *(*popen)(const char *, const char *);
 	FILE *(*fopen)(const char *, const char *);
@@ -101,6 +107,12 @@ struct px_calls {
 /* Looked up at the first use: other constructors come before ours. */
 const struct px_calls *px_libc(void);
 #define px_real (*px_libc())
+
+/* ---- patch.c ---- */
+
+void px_patch_start(void);
+/* libc's streams and helper threads write through us: set before main. */
+extern bool px_patched;
 
 /* ---- signals.c, guard.c ---- */
 
@@ -124,7 +136,7 @@ px_leave(void)
 		px_undefer();
 }
 
-/* A system call that may block, as a cancellation point. */
+/* A system call that may block, as a cancellation point (unless steady). */
 long px_block(long nr, long a, long b, long c, long d, long e, long f);
 
 /*

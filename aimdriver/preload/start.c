@@ -36,6 +36,7 @@ static _Atomic int state;
 static struct capture **groups;
 static uint32_t group_count;
 static _Atomic uint32_t *same_process; /* 0: we are a new one */
+static _Atomic long own_pid;
 
 const struct px_calls *
 px_libc(void)
@@ -50,6 +51,9 @@ px_libc(void)
 	REAL(posix_spawn, "posix_spawn");
 	REAL(posix_spawnp, "posix_spawnp");
 	REAL(addopen, "posix_spawn_file_actions_addopen");
+	REAL(addchdir, "posix_spawn_file_actions_addchdir_np");
+	REAL(addfchdir, "posix_spawn_file_actions_addfchdir_np");
+	REAL(actions_destroy, "posix_spawn_file_actions_destroy");
 	REAL(system, "system");
 	REAL(popen, "popen");
 	REAL(fopen, "fopen64");
@@ -168,6 +172,7 @@ watch_forks(void)
 	(void)madvise(page, 4096, MADV_WIPEONFORK);
 	same_process = page;
 	atomic_store(same_process, 1);
+	atomic_store(&own_pid, raw1(SYS_getpid, 0));
 }
 
 static void
@@ -194,6 +199,7 @@ start(void)
 	attach_all();
 	watch_forks();
 	px_signals_start();
+	px_patch_start();
 }
 
 static void __attribute__((constructor)) px_start(void)
@@ -247,6 +253,7 @@ static void __attribute__((noinline)) forked(void)
 		for (uint32_t i = 0; i < group_count; i++)
 			capture_after_fork(groups[i]);
 		look_for_locks();
+		atomic_store(&own_pid, pid);
 		atomic_store(same_process, 1);
 		px_leave();
 	}
@@ -330,6 +337,13 @@ px_find_at(int dir, const char *path, int flags, struct px_target *t)
 	       raw4(SYS_newfstatat, dir, (long)path, (long)&t->st, flags) ==
 		   0 &&
 	       px_find_stat(&t->st, t);
+}
+
+/* After px_find, which knows a child of fork. */
+bool
+px_is_guest(void)
+{
+	return raw1(SYS_getpid, 0) != atomic_load(&own_pid);
 }
 
 uint32_t

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stdio: what libc's streams write is written inside libc, where no symbol is
- * seen. So a stream on a protected volume is made of our own calls
+ * seen. Where libc's wrappers could be patched (patch.c) nothing is to be done
+ * about them: all below is for other machines and other C libraries.
+ *
+ * There a stream on a protected volume is made of our own calls
  * (fopencookie), with the descriptor put into it so that fileno finds it.
  *
  * Standard output and error are streams that exist already. While descriptor
@@ -159,7 +162,7 @@ px_stdio_check(void)
 {
 	int saved = errno;
 
-	if (!px_on() || px_parking < 0)
+	if (px_patched || !px_on() || px_parking < 0)
 		return;
 	for (int i = 0; i < 2; i++) {
 		struct standard *s = &standards[i];
@@ -202,9 +205,12 @@ find_cxx(struct dl_phdr_info *info, size_t size, void *ctx)
 void
 px_stdio_start(void)
 {
-	long fd = raw4(
-	    SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDONLY | O_CLOEXEC, 0);
+	long fd;
 
+	if (px_patched)
+		return;
+	fd = raw4(
+	    SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDONLY | O_CLOEXEC, 0);
 	if (fd >= 0) {
 		long up = raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900);
 
@@ -222,6 +228,8 @@ px_stdio_start(void)
 void
 px_stdio_inherited(void)
 {
+	if (px_patched)
+		return;
 	(void)dl_iterate_phdr(find_cxx, NULL);
 	px_stdio_check();
 }
@@ -288,7 +296,7 @@ EXPORT(FILE *, fopen, (const char *path, const char *mode))
 	bool writes = mode != NULL && (mode[0] != 'r' || strchr(mode, '+'));
 	long fd;
 
-	if (!writes || !px_find_at(AT_FDCWD, path, 0, &t))
+	if (px_patched || !writes || !px_find_at(AT_FDCWD, path, 0, &t))
 		return px_real.fopen(path, mode);
 	if (flags < 0)
 		return refused(path);
@@ -307,8 +315,8 @@ EXPORT(FILE *, fdopen, (int fd, const char *mode))
 	long fl;
 	int flags = mode != NULL ? mode_flags(mode) : -1;
 
-	if (mode == NULL || (mode[0] == 'r' && strchr(mode, '+') == NULL) ||
-	    !px_find(fd, &t))
+	if (px_patched || mode == NULL ||
+	    (mode[0] == 'r' && strchr(mode, '+') == NULL) || !px_find(fd, &t))
 		return px_real.fdopen(fd, mode);
 	if (flags < 0)
 		return refused("a protected volume");
@@ -342,7 +350,7 @@ EXPORT(FILE *, freopen, (const char *path, const char *mode, FILE *f))
 	bool writes = mode != NULL && (mode[0] != 'r' || strchr(mode, '+'));
 	FILE *r;
 
-	if (f != NULL && writes && px_on() &&
+	if (!px_patched && f != NULL && writes && px_on() &&
 	    ((path != NULL && px_find_at(AT_FDCWD, path, 0, &t)) ||
 		(path == NULL && is_ours(f))))
 		return refused(path != NULL ? path : "a protected volume");
@@ -354,7 +362,8 @@ ALIAS(freopen64, freopen);
 
 EXPORT(int, fileno, (FILE * f))
 {
-	return f != NULL && is_ours(f) ? f->_fileno : px_real.fileno(f);
+	return !px_patched && f != NULL && is_ours(f) ? f->_fileno
+						      : px_real.fileno(f);
 }
 ALIAS(fileno_unlocked, fileno);
 
@@ -362,7 +371,7 @@ ALIAS(fileno_unlocked, fileno);
  * is not on a descriptor. */
 EXPORT(int, fclose, (FILE * f))
 {
-	int r = f != NULL && is_ours(f) ? fflush(f) : 0;
+	int r = !px_patched && f != NULL && is_ours(f) ? fflush(f) : 0;
 	int saved = errno;
 
 	if (px_real.fclose(f) != 0)

@@ -3,44 +3,13 @@
  * syscall: libc's syscall() with the numbers of the calls that we know goes
  * the way of the named functions.
  */
+#include "aimdriver/preload/calls.h"
 #include "aimdriver/preload/exec.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stddef.h>
 #include <unistd.h>
-
-ssize_t px_write(int, const void *, size_t);
-ssize_t px_pwrite(int, const void *, size_t, off_t);
-ssize_t px_writev(int, const struct iovec *, int);
-ssize_t px_pwritev(int, const struct iovec *, int, off_t);
-ssize_t px_pwritev2(int, const struct iovec *, int, off_t, int);
-int px_ftruncate(int, off_t);
-int px_truncate(const char *, off_t);
-int px_fallocate(int, int, off_t, off_t);
-ssize_t px_copy_file_range(int, off64_t *, int, off64_t *, size_t, unsigned);
-ssize_t px_sendfile(int, int, off_t *, size_t);
-ssize_t px_splice(int, off64_t *, int, off64_t *, size_t, unsigned);
-int px_ioctl(int, unsigned long, ...);
-void *px_mmap(void *, size_t, int, int, int, off_t);
-int px_renameat2(int, const char *, int, const char *, unsigned);
-int px_unlinkat(int, const char *, int);
-int px_linkat(int, const char *, int, const char *, int);
-int px_mount(
-    const char *, const char *, const char *, unsigned long, const void *);
-int px_swapon(const char *, int);
-int px_close(int);
-int px_close_range(unsigned, unsigned, int);
-int px_dup(int);
-int px_dup2(int, int);
-int px_dup3(int, int, int);
-int px_fsync(int);
-int px_fdatasync(int);
-int px_syncfs(int);
-int px_execveat(int, const char *, char *const[], char *const[], int);
-int px_execve(const char *, char *const[], char *const[]);
-int px_io_submit(unsigned long, long, void *);
-int px_io_uring_setup(unsigned, void *);
 
 struct args {
 	long a, b, c, d, e, f;
