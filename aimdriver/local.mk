@@ -61,6 +61,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/environ.c \
 	aimdriver/preload/exec.c aimdriver/preload/exec.h \
 	aimdriver/preload/fds.c \
+	aimdriver/preload/gate.c \
 	aimdriver/preload/guard.c \
 	aimdriver/preload/ioctl.c \
 	aimdriver/preload/map.c \

@@ -6,20 +6,6 @@
 
 enum { PAGE = 4096 }; /* or a part of one */
 
-#if !defined(__x86_64__) || defined(__ILP32__)
-long
-raw6(long nr, long a, long b, long c, long d, long e, long f)
-{
-	int saved = errno;
-	long r = px_real.syscall(nr, a, b, c, d, e, f);
-
-	if (r == -1)
-		r = -errno;
-	errno = saved;
-	return r;
-}
-#endif
-
 /* As libc does it: while the call lasts, a cancellation acts at once. */
 long
 px_block(long nr, long a, long b, long c, long d, long e, long f)

@@ -108,7 +108,10 @@ struct px_calls {
 const struct px_calls *px_libc(void);
 #define px_real (*px_libc())
 
-/* ---- patch.c ---- */
+/* ---- gate.c, patch.c ---- */
+
+/* Where raw6 finds `syscall; ret`. */
+extern void (*px_gate)(void);
 
 void px_patch_start(void);
 /* libc's streams and helper threads write through us: set before main. */

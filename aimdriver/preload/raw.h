@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * raw: system calls that no other preloaded library can get between. They
- * return the result or -errno and leave errno alone. On x86-64 they are one
- * instruction; elsewhere they go through libc's syscall().
+ * return the result or -errno and leave errno alone. On x86-64 all of them are
+ * made by one instruction (gate.c); elsewhere they go through libc's syscall().
  */
 #ifndef AIMDRIVER_PRELOAD_RAW_H
 #define AIMDRIVER_PRELOAD_RAW_H
@@ -10,25 +10,7 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-#if defined(__x86_64__) && !defined(__ILP32__)
-static inline long
-raw6(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long r;
-
-	__asm__ volatile(
-	    "syscall"
-	    : "=a"(r)
-	    : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
-	return r;
-}
-#else
 long raw6(long nr, long a, long b, long c, long d, long e, long f);
-#endif
 
 static inline long
 raw4(long nr, long a, long b, long c, long d)

@@ -310,11 +310,11 @@ else
 	refused="$refused posixaio"
 fi
 for engine in $engines; do
-	run varies fio fio-$engine "fio --name=a --filename=\$V --size=8M --bs=4k \
+	run varies fio "fio-$engine" "fio --name=a --filename=\$V --size=8M --bs=4k \
 	--rw=randwrite --io_size=2M --ioengine=$engine --end_fsync=1"
 done
 for engine in $refused; do
-	run refused fio fio-$engine "fio --name=a --filename=\$V --size=8M \
+	run refused fio "fio-$engine" "fio --name=a --filename=\$V --size=8M \
 	--bs=4k --rw=write --io_size=1M --ioengine=$engine"
 done
 
