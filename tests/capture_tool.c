@@ -11,6 +11,8 @@
  *   capture_tool settle HOME GROUP     as a writer who comes and goes: the last
  *                 one notes the volumes' times
  *   capture_tool passive HOME GROUP    mode OFF from now on
+ *   capture_tool positions HOME GROUP  for each line that it reads, prints the
+ *                 highest number that was given out
  */
 #include "aimdriver/capture.h"
 
@@ -203,6 +205,27 @@ passive(const char *home, const char *group)
 }
 
 static int
+positions(const char *home, const char *group)
+{
+	struct capture *c = NULL;
+	struct capture_status st;
+	struct uuid id;
+	struct err e = {0};
+	char line[64];
+
+	if (uuid_parse(group, &id, &e) < 0 ||
+	    capture_attach(home, &id, CAPTURE_INSPECT, &c, &e) < 0)
+		return fail("positions", &e);
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		capture_status(c, &st);
+		printf("%" PRIu64 "\n", st.reserved);
+		(void)fflush(stdout);
+	}
+	capture_detach(c);
+	return 0;
+}
+
+static int
 settle(const char *home, const char *group)
 {
 	struct capture *c = NULL;
@@ -227,8 +250,11 @@ main(int argc, char **argv)
 		return settle(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "passive") == 0)
 		return passive(argv[2], argv[3]);
+	if (argc == 4 && strcmp(argv[1], "positions") == 0)
+		return positions(argv[2], argv[3]);
 	fprintf(stderr, "usage: capture_tool create HOME LIMIT VOLUME... | "
 			"replay HOME GROUP MIRROR... | "
-			"settle HOME GROUP | passive HOME GROUP\n");
+			"settle HOME GROUP | passive HOME GROUP | "
+			"positions HOME GROUP\n");
 	return 2;
 }
