@@ -435,6 +435,8 @@ capture_accept_volumes(
 		atomic_store(&c->ctl->suspect, 1);
 	r = volumes_note_resizes(c, e);
 	if (r == 0)
+		r = volumes_sync(c, e);
+	if (r == 0)
 		r = volumes_note(c, true, e);
 	if (r == 0) {
 		atomic_fetch_or(&c->ctl->marks, MARK_TIMES);

@@ -491,6 +491,10 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 			atomic_store(&ctl->segment[i].place, PLACE_ABSENT);
 	atomic_store(&ctl->waiting, 0);
 	atomic_store(&ctl->listening, 0);
+	/* Device numbers may change with a boot, numbers of inodes do not. */
+	for (i = 0; i < c->volume_count; i++)
+		if (ctl->volume[i].kind == VOLUME_FILE)
+			atomic_store(&ctl->volume[i].dev, 0);
 	if (init_locks(ctl, c->volume_count, e) < 0 ||
 	    control_sync_all(c, e) < 0)
 		return -1;

@@ -336,6 +336,9 @@ int volumes_open(struct capture *c, struct err *e) CHECKED;
 bool volumes_changed(struct capture *c);
 /* Makes the table for capture_volume_find. */
 void volumes_index(struct capture *c);
+/* Makes content and times of all volumes last (opened by us or not), so that
+ * what is noted of them is what the next boot finds. */
+int volumes_sync(struct capture *c, struct err *e) CHECKED;
 /* Notes size and times of all volumes (opened by us or not). */
 int volumes_note(struct capture *c, bool identity, struct err *e) CHECKED;
 /* The real size through our own descriptor; -errno. */

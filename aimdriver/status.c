@@ -219,7 +219,7 @@ store_mode(struct capture *c, enum capture_mode mode, struct err *e)
 	uint32_t i;
 
 	if (mode == CAPTURE_ON) {
-		if (volumes_note(c, false, e) < 0)
+		if (volumes_sync(c, e) < 0 || volumes_note(c, false, e) < 0)
 			return -1;
 		for (i = 0; i < c->volume_count; i++)
 			atomic_store(&c->ctl->volume[i].size,
@@ -247,6 +247,9 @@ capture_set_mode(struct capture *c, enum capture_mode mode, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "the group was not closed cleanly before the machine "
 		    "stopped: it must be recovered first");
+	/* The long part without the locks. */
+	if (mode == CAPTURE_ON && volumes_sync(c, e) < 0)
+		return err_at(e, "change the mode");
 	hold_everything(&h);
 	if (hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "change the mode");
@@ -318,7 +321,7 @@ close_locked(struct capture *c, struct err *e)
 		return 0;
 	/* All of it first, then the mark: what is on disk when the mark is
 	 * gone is what the next boot goes by. */
-	if (capture_flush_volumes(c, e) < 0 || volumes_note(c, false, e) < 0 ||
+	if (volumes_sync(c, e) < 0 || volumes_note(c, false, e) < 0 ||
 	    control_sync_all(c, e) < 0)
 		return -1;
 	atomic_store(&c->ctl->marks, MARK_TIMES);
@@ -343,7 +346,7 @@ capture_close_clean(struct capture *c, struct err *e)
 	if (!is_all_sealed(c))
 		return 0;
 	/* The long part without the locks. */
-	if (capture_flush_volumes(c, e) < 0)
+	if (volumes_sync(c, e) < 0)
 		return err_at(e, "close the group");
 	hold_everything(&h);
 	if (hold_take_settled(c, &h, e) < 0)

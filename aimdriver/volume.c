@@ -68,8 +68,11 @@ is_same_object(const struct control_volume *v, const struct volume_seen *s)
 	if (v->kind == VOLUME_BLOCK)
 		return atomic_load(&v->rdev) == 0 ||
 		       s->rdev == atomic_load(&v->rdev);
-	return atomic_load(&v->ino) == 0 || (s->dev == atomic_load(&v->dev) &&
-						s->ino == atomic_load(&v->ino));
+	if (atomic_load(&v->ino) == 0)
+		return true;
+	/* No device number: not yet known since the machine has booted. */
+	return s->ino == atomic_load(&v->ino) &&
+	       (atomic_load(&v->dev) == 0 || s->dev == atomic_load(&v->dev));
 }
 
 static int
@@ -122,14 +125,15 @@ check_times(struct capture *c, const struct control_volume *v,
 	    path);
 }
 
-/* What add_volume was not told is learnt by the first who opens it. */
+/* What add_volume was not told, and what may have changed with a boot, is
+ * learnt by the first who opens it. */
 static void
 learn(struct control_volume *v, const struct volume_seen *s)
 {
 	if (v->kind == VOLUME_BLOCK) {
 		if (atomic_load(&v->rdev) == 0)
 			atomic_store(&v->rdev, s->rdev);
-	} else if (atomic_load(&v->ino) == 0) {
+	} else if (atomic_load(&v->ino) == 0 || atomic_load(&v->dev) == 0) {
 		atomic_store(&v->dev, s->dev);
 		atomic_store(&v->ino, s->ino);
 	}
@@ -220,6 +224,30 @@ volume_look_path(
 	if (out->kind != v->kind)
 		return err_set(e, ERR_REFUSED, "%s is no longer a %s", path,
 		    v->kind == VOLUME_BLOCK ? "block device" : "regular file");
+	return 0;
+}
+
+int
+volumes_sync(struct capture *c, struct err *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->volume_count; i++) {
+		char path[sizeof(c->ctl->volume[i].path)];
+		AUTO_CLOSE int own = -1;
+
+		copy_path(&c->ctl->volume[i], path);
+		if (c->volume_fd[i] < 0) {
+			own = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+			if (own < 0)
+				return err_sys(e, "open %s", path);
+		}
+		if (io_fsync(own >= 0 ? own : c->volume_fd[i], path, e) < 0) {
+			/* What the kernel has lost it has lost for good. */
+			atomic_store(&c->ctl->suspect, 1);
+			return -1;
+		}
+	}
 	return 0;
 }
 

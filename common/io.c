@@ -114,8 +114,13 @@ io_make_dir(int dir, const char *name, mode_t mode, struct err *e)
 	if (sys_mkdir(dir, name, mode & 0777) < 0) {
 		if (errno != EEXIST)
 			return err_sys(e, "make directory %s", name);
-		/* What is there must be a directory. */
-		return io_open_dir(dir, name, &fd, e);
+		/* What is there must be a directory. It may have been made
+		 * just before a crash: its name has to last, too. */
+		if (io_open_dir(dir, name, &fd, e) < 0)
+			return -1;
+		if (dir == AT_FDCWD || strchr(name, '/') != NULL)
+			return 0;
+		return io_fsync(dir, "the directory above", e);
 	}
 	if (io_open_dir(dir, name, &fd, e) < 0)
 		return -1;
@@ -241,11 +246,9 @@ io_move(
 int
 io_remove(int dir, const char *name, struct err *e)
 {
-	if (sys_unlink(dir, name) < 0) {
-		if (errno == ENOENT)
-			return 0;
+	/* One that is gone may have gone just before a crash. */
+	if (sys_unlink(dir, name) < 0 && errno != ENOENT)
 		return err_sys(e, "remove %s", name);
-	}
 	return io_fsync(dir, "the directory", e);
 }
 

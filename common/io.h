@@ -34,7 +34,8 @@ int io_fdatasync(int fd, const char *what, struct err *e) CHECKED;
 int io_open_dir(int dir, const char *name, int *out, struct err *e) CHECKED;
 /*
  * Makes the directory if it is not there, durably. `mode` is set as given,
- * whatever the umask. An existing directory is left alone.
+ * whatever the umask. An existing directory is left alone, but when `dir` is
+ * given its name is made durable.
  */
 int io_make_dir(int dir, const char *name, mode_t mode, struct err *e) CHECKED;
 
@@ -62,7 +63,7 @@ int io_write_file(int dir, const char *name, const void *data, size_t len,
 int io_move(int from_dir, const char *from, int to_dir, const char *to,
     struct err *e) CHECKED;
 
-/* Removes a file durably; a missing one is no error. */
+/* Removes a file durably, also when it is missing already. */
 int io_remove(int dir, const char *name, struct err *e) CHECKED;
 
 /* Size in bytes of a regular file or block device. */

@@ -179,6 +179,33 @@ check_identity(struct catalogue *c, struct err *e)
 	return 0;
 }
 
+/* "UUID NAME" lines for `run`, which works without rights to the rest. */
+static int
+write_groups(struct catalogue *c, struct err *e)
+{
+	AUTO(buf_release) struct buf b = {0}, is = {0};
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	char uuid[UUID_TEXT], name[NAME_LIMIT];
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT uuid, name FROM source ORDER BY name", "") < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0)
+		if (sql_row(st, e, "tt", uuid, sizeof(uuid), name,
+			sizeof(name)) < 0 ||
+		    buf_printf(&b, e, "%s %s\n", uuid, name) < 0)
+			return -1;
+	if (more < 0)
+		return -1;
+	/* A crash may have come between a change and this file. */
+	if (io_read_file(c->home->dir, "groups", b.len, &is, NULL) == 0 &&
+	    is.len == b.len &&
+	    (b.len == 0 || memcmp(is.data, b.data, b.len) == 0))
+		return 0;
+	return io_write_file(c->home->dir, "groups", b.data, b.len, 0644, e);
+}
+
 int
 catalogue_open(
     struct home *h, bool write, struct catalogue **out, struct err *e)
@@ -204,6 +231,8 @@ catalogue_open(
 			    why.text, h->path);
 		return err_set(e, why.kind, "%s", why.text);
 	}
+	if (write && write_groups(c, e) < 0)
+		return -1;
 	*out = STEAL(c);
 	return 0;
 }
@@ -270,28 +299,6 @@ keep_copy(struct catalogue *c, struct err *e)
 	    c->home->state, COPY_NAME, bytes, (size_t)len, 0600, e);
 	sqlite3_free(bytes);
 	return done;
-}
-
-/* "UUID NAME" lines for `run`, which works without rights to the rest. */
-static int
-write_groups(struct catalogue *c, struct err *e)
-{
-	AUTO(buf_release) struct buf b = {0};
-	AUTO(sql_close) sqlite3_stmt *st = NULL;
-	char uuid[UUID_TEXT], name[NAME_LIMIT];
-	int more;
-
-	if (sql_open(c->db, &st, e,
-		"SELECT uuid, name FROM source ORDER BY name", "") < 0)
-		return -1;
-	while ((more = sql_step(st, e)) > 0)
-		if (sql_row(st, e, "tt", uuid, sizeof(uuid), name,
-			sizeof(name)) < 0 ||
-		    buf_printf(&b, e, "%s %s\n", uuid, name) < 0)
-			return -1;
-	if (more < 0)
-		return -1;
-	return io_write_file(c->home->dir, "groups", b.data, b.len, 0644, e);
 }
 
 int

@@ -216,7 +216,9 @@ home_quarantine(struct home *h, int dir, const char *name, const char *reason,
 		if (errno != EXDEV)
 			return err_sys(e, "quarantine '%s'", quoted);
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && copy_in(h, dir, name, to, e) < 0)
+		    S_ISREG(st.st_mode) &&
+		    (copy_in(h, dir, name, to, e) < 0 ||
+			io_fsync(h->quarantine, "quarantine/", e) < 0))
 			return err_at(e, "quarantine '%s'", quoted);
 		if (remove_entry(dir, name, 0, e) < 0)
 			return err_at(e, "quarantine '%s'", quoted);

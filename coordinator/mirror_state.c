@@ -212,6 +212,21 @@ mirror_state_load(struct home *h, const struct uuid *mirror,
 	return r;
 }
 
+int
+mirror_state_sync(struct home *h, const struct uuid *mirror, struct err *e)
+{
+	char name[STATE_NAME];
+	AUTO_CLOSE int fd = sys_openat(
+	    h->state, state_name(mirror, name), O_RDONLY | O_NOFOLLOW, 0);
+
+	if (fd < 0)
+		return err_sys(e, "open state/%s", name);
+	/* The first one may not have its name for good. */
+	if (io_fsync(fd, name, e) < 0)
+		return -1;
+	return io_fsync(h->state, "state/", e);
+}
+
 static int
 store_slot(
     int fd, const struct mirror_state *s, const char *name, struct err *e)

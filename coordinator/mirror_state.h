@@ -36,6 +36,10 @@ struct mirror_state {
  * neither slot is valid. */
 int mirror_state_load(struct home *h, const struct uuid *mirror,
     struct mirror_state *out, struct err *e) CHECKED;
+/* What was loaded is on disk when this returns 0: it may have been seen
+ * between a write and its sync. */
+int mirror_state_sync(
+    struct home *h, const struct uuid *mirror, struct err *e) CHECKED;
 /* Writes generation + 1 to the other slot, synced; updates s->generation. */
 int mirror_state_store(
     struct home *h, struct mirror_state *s, struct err *e) CHECKED;

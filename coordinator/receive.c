@@ -25,6 +25,26 @@
 #define GAP_ALARM_NS UINT64_C(60000000000)
 #define PASS_FILES 1024
 
+/*
+ * Only what a power cut cannot take back is told to others, and the
+ * redriver's word may be seen before it has been synced. While it applies,
+ * what is told is what was clean before, which has been.
+ */
+static int
+load_state(struct receive *r, struct err *e)
+{
+	if (mirror_state_load(
+		r->stage.home, &r->stage.mirror.uuid, &r->state, e) < 0)
+		return -1;
+	if (r->state.generation == r->synced ||
+	    r->state.phase == MIRROR_APPLYING)
+		return 0;
+	if (mirror_state_sync(r->stage.home, &r->stage.mirror.uuid, e) < 0)
+		return -1;
+	r->synced = r->state.generation;
+	return 0;
+}
+
 /* Where to walk from: the redriver's position; everything after it is still
  * in stage/. */
 static int
@@ -33,16 +53,14 @@ find_tip(struct receive *r, struct err *e)
 	uint64_t generation;
 
 	do {
-		if (mirror_state_load(
-			r->stage.home, &r->stage.mirror.uuid, &r->state, e) < 0)
+		if (load_state(r, e) < 0)
 			return -1;
 		generation = r->state.generation;
 		r->tip = r->state.clean;
 		if (receive_walk(r, e) < 0)
 			return -1;
 		/* Files may have left for done/ while we walked. */
-		if (mirror_state_load(
-			r->stage.home, &r->stage.mirror.uuid, &r->state, e) < 0)
+		if (load_state(r, e) < 0)
 			return -1;
 	} while (r->state.generation != generation);
 	/* A crash may have come between a name and its being durable. */
@@ -137,8 +155,7 @@ look_at_state(struct receive *r, struct err *e)
 	struct chain_name next[2];
 	char name[JOURNAL_NAME_LEN];
 
-	if (mirror_state_load(
-		r->stage.home, &r->stage.mirror.uuid, &r->state, e) < 0)
+	if (load_state(r, e) < 0)
 		return -1;
 	r->state_ns = clock_mono_ns();
 	r->state_wanted = false;

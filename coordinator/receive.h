@@ -17,8 +17,9 @@ struct receive {
 	struct incoming *in;
 	struct publisher publisher;
 	struct mirror_state state; /* of the redriver, as last read */
-	struct position tip;	   /* newest file in stage/ */
-	struct position stored;	   /* newest that is durable there */
+	uint64_t synced;	/* its generation that is known to be on disk */
+	struct position tip;	/* newest file in stage/ */
+	struct position stored; /* newest that is durable there */
 
 	/* names to be removed from incoming/ once they are acknowledged */
 	char pending[RECEIVE_PENDING][JOURNAL_NAME_LEN];

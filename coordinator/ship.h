@@ -52,6 +52,9 @@ struct ship {
 	uint32_t epoch_number;
 	uint64_t sequence;
 	uint64_t sent; /* its last transaction */
+	/* Names up to this one are durable here. */
+	uint32_t synced_epoch;
+	uint64_t synced_sequence;
 	struct ship_sent ring[SHIP_AHEAD_FILES];
 	uint32_t ring_first, ring_count;
 	uint64_t ring_bytes;

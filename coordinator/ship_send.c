@@ -7,8 +7,10 @@
 #include "common/io.h"
 #include "common/log.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Nothing moved for so long: a file may have been lost over there. */
 #define RESEND_NS UINT64_C(30000000000)
@@ -137,6 +139,32 @@ has_room(const struct ship *s)
 	       (s->ring_count == 0 || s->ring_bytes < SHIP_AHEAD_BYTES);
 }
 
+/*
+ * A file may be seen before its name is durable here, and nobody else may have
+ * what a power cut could take from us. So the folder is synced, once for this
+ * file and those that are there after it.
+ */
+static int
+make_durable(struct ship *s, const struct sealed_file *f, struct err *e)
+{
+	uint64_t sequence = f->at.sequence;
+	char name[JOURNAL_NAME_LEN];
+
+	if (f->at.epoch_number == s->synced_epoch &&
+	    sequence <= s->synced_sequence)
+		return 0;
+	while (sequence - f->at.sequence < SHIP_AHEAD_FILES &&
+	       faccessat(s->sealed.dir,
+		   journal_name(f->at.epoch_number, sequence + 1, name), F_OK,
+		   AT_SYMLINK_NOFOLLOW) == 0)
+		sequence++;
+	if (io_fsync(s->sealed.dir, "the folder of sealed files", e) < 0)
+		return -1;
+	s->synced_epoch = f->at.epoch_number;
+	s->synced_sequence = sequence;
+	return 0;
+}
+
 static int
 send_file(struct ship *s, const struct sealed_file *f, struct err *e)
 {
@@ -192,10 +220,7 @@ send_all(struct ship *s, bool *any, struct err *e)
 			return -1;
 		if (found == 0)
 			return *any ? 0 : check_hole(s, e);
-		/* It may be seen before its name is durable here; nobody else
-		 * may have what a power cut could take from us. */
-		if (!*any && io_fsync(s->sealed.dir,
-				 "the folder of sealed files", e) < 0)
+		if (make_durable(s, &f, e) < 0)
 			return -1;
 		if (send_file(s, &f, e) < 0)
 			return -1;

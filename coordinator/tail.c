@@ -338,6 +338,9 @@ tail_sizes(const struct stage *s, const struct mirror_targets *t,
 	uint32_t i, k;
 	int same = 1;
 
+	/* A source that lost power may have lost what had made a file grow. */
+	if ((reader_header(r)->incompat & JOURNAL_INCOMPAT_BREAK) != 0)
+		return 1;
 	for (i = 0; i < reader_header(r)->volume_count && same == 1; i++) {
 		reader_volume(r, i, &v);
 		if (survey_volume(s, r, i, &k, e) < 0)

@@ -246,6 +246,25 @@ START_TEST(over_a_break_the_old_image_is_kept)
 }
 END_TEST
 
+START_TEST(over_a_break_a_volume_may_have_another_size)
+{
+	uint64_t size = _i == 0 ? SIZE / 2 : 2 * SIZE;
+
+	base();
+	(void)more(3);
+	deliver_all(&u);
+	run_both(&u);
+	/* What had made it grow was lost, or what had cut it. */
+	maker_break(&u.maker);
+	u.maker.volume[0].size = u.maker.volume[0].sealed = size;
+	maker_base(&u.maker, u.made, COPYIN_RECOVERY);
+	deliver_all(&u);
+	run_both(&u);
+	mirror_stands_at(&u, newest());
+	state_is(ACK_STREAMING, true, "");
+}
+END_TEST
+
 START_TEST(a_break_in_a_recovery_needs_another_one)
 {
 	uint32_t before, i;
@@ -741,6 +760,8 @@ main(void)
 	t = tcase_create("breaks");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, over_a_break_the_old_image_is_kept);
+	tcase_add_loop_test(
+	    t, over_a_break_a_volume_may_have_another_size, 0, 2);
 	tcase_add_test(t, a_break_in_a_recovery_needs_another_one);
 	tcase_add_test(t, a_recovery_for_another_mirror_does_not_count);
 	tcase_add_test(t, only_the_end_of_its_own_copyin_counts);

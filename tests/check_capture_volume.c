@@ -323,6 +323,30 @@ START_TEST(a_clean_group_goes_on_after_a_boot)
 }
 END_TEST
 
+START_TEST(a_device_may_have_another_number_after_a_boot)
+{
+	struct capture *c;
+	struct err e = {0};
+
+	begin(1, MIB);
+	c = rig_attach(&rig, CAPTURE_INSPECT);
+	atomic_fetch_add(&c->ctl->volume[0].dev, 1);
+	capture_detach(c);
+	ck_assert_int_lt(
+	    capture_attach(rig.home, &rig.group, CAPTURE_COORDINATOR, &c, &e),
+	    0);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	boot(3);
+	write_some(0, 0);
+	ck_assert_uint_eq(status().reserved, 1);
+	/* And now it is known again. */
+	c = rig_attach(&rig, CAPTURE_INSPECT);
+	ck_assert_uint_ne(atomic_load(&c->ctl->volume[0].dev), 0);
+	capture_detach(c);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(an_unclean_group_needs_recovery_after_a_boot)
 {
 	struct capture_status s;
@@ -569,6 +593,7 @@ suite(void)
 	tcase_add_test(t, a_group_is_made_once);
 	tcase_add_test(t, a_group_has_4096_volumes);
 	tcase_add_test(t, a_clean_group_goes_on_after_a_boot);
+	tcase_add_test(t, a_device_may_have_another_number_after_a_boot);
 	tcase_add_test(t, an_unclean_group_needs_recovery_after_a_boot);
 	tcase_add_test(t, a_close_waits_until_all_is_sealed);
 	tcase_add_test(t, a_child_captures_too);

@@ -819,6 +819,45 @@ START_TEST(the_counter_grows_over_restarts)
 }
 END_TEST
 
+/* Was the redriver's word synced before an acknowledgement was published? */
+static int
+order_judge(void *ctx, enum sys_op op, const char *name)
+{
+	char link[64], path[PATH_MAX] = "";
+	int *step = ctx;
+	size_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%s",
+	    strncmp(name, "fd:", 3) == 0 ? name + 3 : "none");
+	n = strlen(name);
+	if (op == SYS_FSYNC && readlink(link, path, sizeof(path) - 1) > 0 &&
+	    strstr(path, ".state") != NULL)
+		*step = 1;
+	else if (op == SYS_RENAME && n > 4 && strcmp(name + n - 4, ".ack") == 0)
+		*step = *step == 1 ? 2 : -1;
+	return 0;
+}
+
+START_TEST(what_is_applied_is_durable_before_it_is_acknowledged)
+{
+	struct err e = {0};
+	int step = 0, r;
+	struct ack a;
+
+	make_stream(1);
+	deliver_all(&u);
+	receive();
+	ck_assert_msg(run_apply(&u, &e) == 0, "%s", e.text);
+	sys_set_judge(order_judge, &step);
+	r = run_receive(&u, &e);
+	sys_set_judge(NULL, NULL);
+	ck_assert_msg(r == 0, "%s", e.text);
+	ck_assert_int_eq(step, 2);
+	load_ack(&u, &a);
+	ck_assert(!position_is_nil(&a.applied));
+}
+END_TEST
+
 START_TEST(the_acknowledgement_can_be_read_by_others)
 {
 	struct stat st;
@@ -925,6 +964,7 @@ main(void)
 	t = tcase_create("told");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_counter_grows_over_restarts);
+	tcase_add_test(t, what_is_applied_is_durable_before_it_is_acknowledged);
 	tcase_add_test(t, the_acknowledgement_can_be_read_by_others);
 	tcase_add_loop_test(t, something_in_its_place_is_replaced, 0, 2);
 	tcase_add_test(t, a_missing_folder_is_told);

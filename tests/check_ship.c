@@ -197,6 +197,56 @@ START_TEST(a_mirror_that_lost_stored_files_gets_them_again)
 }
 END_TEST
 
+/* The next file comes while one is on its way. */
+struct newcomer {
+	bool hidden, synced;
+	int renames;
+};
+
+static int
+newcomer_judge(void *ctx, enum sys_op op, const char *name)
+{
+	char link[64], path[PATH_MAX] = "", file[JOURNAL_NAME_LEN];
+	struct newcomer *c = ctx;
+	int dir;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%s",
+	    strncmp(name, "fd:", 3) == 0 ? name + 3 : "none");
+	if (op == SYS_FSYNC && readlink(link, path, sizeof(path) - 1) > 0 &&
+	    strstr(path, "/sealed/") != NULL)
+		c->synced = true;
+	if (op != SYS_RENAME || strstr(name, ".aim") == NULL)
+		return 0;
+	/* What is being published must be here for good. */
+	ck_assert(c->synced);
+	if (c->renames++ > 0 || !c->hidden)
+		return 0;
+	dir = s->sealed.dir;
+	ck_assert_int_eq(
+	    renameat(dir, "hidden", dir, journal_name(1, 2, file)), 0);
+	c->synced = false;
+	return 0;
+}
+
+START_TEST(a_file_that_just_came_is_made_durable_before_it_is_sent)
+{
+	struct newcomer c = {.hidden = _i == 1};
+	char name[JOURNAL_NAME_LEN];
+	struct err e = {0};
+
+	if (c.hidden)
+		ck_assert_int_eq(
+		    renameat(s->sealed.dir, journal_name(1, 2, name),
+			s->sealed.dir, "hidden"),
+		    0);
+	sys_set_judge(newcomer_judge, &c);
+	ck_assert_msg(ship_pass(ship, &e) >= 0, "%s", e.text);
+	sys_set_judge(NULL, NULL);
+	ck_assert(is_far(2));
+	ck_assert_int_gt(c.renames, 1);
+}
+END_TEST
+
 START_TEST(a_folder_that_fails_is_tried_again_later)
 {
 	struct ladder l = {.op = SYS_FSYNC, .trouble = EIO, .stays = true};
@@ -397,6 +447,8 @@ main(void)
 	tcase_add_test(t, after_a_restart_it_goes_on_from_what_is_stored);
 	tcase_add_test(t, what_was_lost_over_there_is_sent_again);
 	tcase_add_test(t, a_mirror_that_lost_stored_files_gets_them_again);
+	tcase_add_loop_test(
+	    t, a_file_that_just_came_is_made_durable_before_it_is_sent, 0, 2);
 	tcase_add_test(t, a_folder_that_fails_is_tried_again_later);
 	tcase_add_test(t, a_file_that_is_missing_here_is_said_not_skipped);
 	tcase_add_test(t, paused_means_nothing_moves);

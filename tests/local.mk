@@ -143,6 +143,10 @@ dist-hook:
 noinst_PROGRAMS += tests/sys/forge
 tests_sys_forge_SOURCES = tests/sys/forge.c
 
+# takes the power from file systems, for tests/sys/power_loss.sh
+noinst_PROGRAMS += tests/sys/power
+tests_sys_power_SOURCES = tests/sys/power.c
+
 # a transport by hand
 noinst_PROGRAMS += tests/transport_tool
 tests_transport_tool_SOURCES = tests/transport_tool.c
