@@ -132,7 +132,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 
 EXTRA_DIST += tests/data/qemu.wlog
 EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
-EXTRA_DIST += tests/nbd.sh
+EXTRA_DIST += tests/guest.sh tests/nbd.sh
 # A folder in EXTRA_DIST would be copied with what is built in it.
 dist-hook:
 	$(MKDIR_P) $(distdir)/tests/sys
