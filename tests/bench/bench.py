@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True  # leave the source tree as it is
 
 import bench_capture
 import bench_memory
+import bench_nbdkit
 import bench_redrive
 import bench_ship
 import bench_steady
@@ -28,9 +29,9 @@ import lab
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-BENCHES = {"capture": bench_capture, "ship": bench_ship,
-           "redrive": bench_redrive, "steady": bench_steady,
-           "memory": bench_memory}
+BENCHES = {"capture": bench_capture, "nbdkit": bench_nbdkit,
+           "ship": bench_ship, "redrive": bench_redrive,
+           "steady": bench_steady, "memory": bench_memory}
 
 
 def arguments():

@@ -80,21 +80,26 @@ class Turns:
             if stat and stat[0].startswith("aim-ship"):
                 os.kill(pid, number)
 
+    def beside(self, measure):
+        """Calls measure() while the companions are halted."""
+        self.settle()
+        self.halt(signal.SIGSTOP)
+        try:
+            out = measure()
+        finally:
+            self.halt(signal.SIGCONT)
+        self.replica.source.check()
+        return out
+
     def uncaptured(self, words):
         self.settle()
         out = self.lab.run(*self.writer(*words, self.plain))
         return json.loads(out)
 
     def captured(self, words):
-        self.settle()
-        self.halt(signal.SIGSTOP)
-        try:
-            out = self.lab.run(*self.replica.captured(
-                *self.writer(*words, self.replica.volume)))
-        finally:
-            self.halt(signal.SIGCONT)
-        self.replica.source.check()
-        return json.loads(out)
+        return json.loads(self.beside(
+            lambda: self.lab.run(*self.replica.captured(
+                *self.writer(*words, self.replica.volume)))))
 
     def figure(self, result, better):
         """ns for each write, or MB/s."""

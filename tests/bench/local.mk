@@ -10,6 +10,7 @@ tests_bench_bench_ship_SOURCES = tests/bench/bench_ship.c \
 	tests/bench/bench_chain.c tests/bench/bench_chain.h
 EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
 	tests/bench/bench_capture.py tests/bench/bench_memory.py \
+	tests/bench/bench_nbdkit.py \
 	tests/bench/bench_redrive.py tests/bench/bench_ship.py \
 	tests/bench/bench_steady.py
 dist_noinst_SCRIPTS += tests/bench/bench.py

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nbdkit: an NBD server with and without the filter aim, turn by turn.
+
+Two equal images, both written once before, each served by `nbdkit file` on a
+socket of its own: one is a protected volume, with the filter; the other is
+nobody's. The client is the same: fio, and nbdcopy for the copy. As in
+`capture`, the sealer runs beside it, shipping and the mirror's site are
+stopped while the clock runs. At the end volume and mirror must be equal.
+
+The peer that also keeps a log of what is written, QEMU's blklogwrites, is
+measured beside QEMU without it, where qemu-storage-daemon is there.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import time
+
+from bench_capture import Turns
+from figures import Case
+from lab import GIB, MIB, Replica, Skipped, Trouble, fill
+
+
+def plans(quick):
+    """(name, target, arguments of fio); None instead of them: a copy."""
+    seconds = "300ms" if quick else "3s"
+    fio = ["--rw=randwrite", "--bs=4k", "--time_based", f"--runtime={seconds}"]
+    yield "4 KiB random, 1 in flight", 0.90, [*fio, "--iodepth=1"]
+    yield "4 KiB random, 32 in flight", 0.80, [*fio, "--iodepth=32"]
+    yield ("4 KiB random, flush each", 0.90,
+           [*fio, "--iodepth=1", "--fsync=1"])
+    yield ("4 KiB random, 16 clients, flush each", 0.90,
+           [*fio, "--iodepth=1", "--fsync=1", "--numjobs=16", "--thread",
+            "--group_reporting"])
+    yield ("1 MiB sequential, 4 in flight", 0.45,
+           ["--rw=write", "--bs=1M", "--iodepth=4", "--time_based",
+            f"--runtime={seconds}"])
+    yield "copy of 512 MiB", 0.45, None
+
+
+class Server:
+    """An NBD server in the lab; `name` is its socket's and its log's."""
+
+    def __init__(self, lab, name, *argv):
+        self.lab, self.socket = lab, lab.path(name + ".sock")
+        argv = [a.replace("SOCKET", self.socket) for a in argv]
+        self.process = lab.start(*argv, log=name + ".log")
+        self.uri = "nbd+unix:///?socket=" + self.socket
+        end = time.monotonic() + 10
+        while True:
+            try:
+                lab.run("nbdinfo", "--size", self.uri)
+                return
+            except Trouble:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise Trouble(f"{name}: {lab.tail(self.process)}") \
+                        from None
+                time.sleep(0.05)
+
+    def measure(self, words, source):
+        """Requests (or MiB) for each second."""
+        if words is None:
+            begin = time.monotonic()
+            self.lab.run("nbdcopy", "--requests=16", source, self.uri)
+            return os.path.getsize(source) / MIB / (time.monotonic() - begin)
+        out = self.lab.run(
+            "fio", "--name=x", "--ioengine=nbd", "--uri=" + self.uri,
+            "--randrepeat=0", "--norandommap", "--output-format=json",
+            *words)
+        # It says that it is connected first.
+        out = json.loads(out[out.index("{"):out.rindex("}") + 1])
+        return out["jobs"][0]["write"]["iops"]
+
+
+class NbdTurns(Turns):
+    def __init__(self, lab, replica, companions, size, source):
+        super().__init__(lab, replica, companions)
+        self.source = source
+        self.plain_server = Server(
+            lab, "plain", "nbdkit", "-f", "-U", "SOCKET", "file", self.plain)
+        self.ours = Server(
+            lab, "ours", "nbdkit", "-f", "-U", "SOCKET",
+            "--filter=" + lab.program("nbdkit-aim-filter.so"), "file",
+            replica.volume, "group=vol", "home=" + replica.source.home)
+        self.peers = self.peer_servers(size)
+
+    def peer_servers(self, size):
+        """QEMU without and with blklogwrites; none where it is not."""
+        if shutil.which("qemu-storage-daemon") is None:
+            return []
+        disk = self.lab.path("peer.img")
+        fill(disk, size)
+        log = self.lab.path("peer.log.img")
+        with open(log, "wb") as f:
+            f.truncate(64 * GIB)
+        node = f"driver=file,node-name=f,filename={disk},cache.direct=off"
+        with_log = ["--blockdev",
+                    f"driver=file,node-name=l,filename={log}", "--blockdev",
+                    "driver=blklogwrites,node-name=top,file=f,log=l"]
+        plain = ["--blockdev", "driver=raw,node-name=top,file=f"]
+        return [lambda name=name, top=top: Server(
+            self.lab, name, "qemu-storage-daemon", "--blockdev", node, *top,
+            "--nbd-server", "addr.type=unix,addr.path=SOCKET",
+            "--export", "type=nbd,id=e,node-name=top,name=,writable=on")
+            for name, top in (("qemu", plain), ("blklogwrites", with_log))]
+
+    def with_filter(self, words):
+        return self.beside(lambda: self.ours.measure(words, self.source))
+
+    def without(self, words):
+        self.settle()
+        return self.plain_server.measure(words, self.source)
+
+    def peer(self, words):
+        """What blklogwrites leaves of QEMU's rate; one client only: QEMU
+        gives several no common order."""
+        rates = []
+        for start in self.peers:
+            server = start()
+            try:
+                rates.append(server.measure(words, self.source))
+            finally:
+                self.lab.stop(server.process)
+        return rates[1] / rates[0]
+
+    def nbd_case(self, name, target, words, pairs):
+        c = Case("nbdkit", name, "MiB/s" if words is None else "/s", "more",
+                 "nbdkit file", ("ratio", target))
+        peers = []
+        for i in range(pairs):
+            sides = [self.without, self.with_filter]
+            first = i % 2
+            pair = [sides[first](words), sides[1 - first](words)]
+            c.add(*(pair[::-1] if first else pair))
+            if self.peers and "clients" not in name:
+                peers.append(self.peer(words))
+        if peers:
+            c.notes.append(f"QEMU with blklogwrites: "
+                           f"{statistics.median(peers):.2f} x QEMU without")
+        return c
+
+
+def run(options, make_lab):
+    for tool in ("nbdkit", "nbdinfo", "nbdcopy", "fio"):
+        if shutil.which(tool) is None:
+            raise Skipped(f"there is no {tool}")
+    size = 16 * MIB if options.quick else GIB
+    with make_lab() as lab:
+        fill(lab.path("plain.img"), size)
+        source = lab.path("copy.img")
+        fill(source, size // 2)
+        turns = NbdTurns(lab, Replica(lab, size).start(), options.companions,
+                         size, source)
+        for name, target, words in plans(options.quick):
+            if options.only in name:
+                yield turns.nbd_case(name, target, words, options.pairs)
+        turns.settle()
+        turns.replica.compare()
