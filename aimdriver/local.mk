@@ -61,6 +61,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/environ.c \
 	aimdriver/preload/exec.c aimdriver/preload/exec.h \
 	aimdriver/preload/fds.c \
+	aimdriver/preload/filter.c aimdriver/preload/filter.h \
 	aimdriver/preload/gate.c \
 	aimdriver/preload/guard.c \
 	aimdriver/preload/ioctl.c \
@@ -78,6 +79,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/stdio.c \
 	aimdriver/preload/sync.c \
 	aimdriver/preload/syscall.c \
+	aimdriver/preload/tripwire.c \
 	aimdriver/preload/write.c
 libaim_preload_so_CFLAGS = $(AIM_CFLAGS) $(XXHASH_CFLAGS)
 libaim_preload_so_LDFLAGS = $(AIM_LDFLAGS) -shared -Wl,-z,defs \

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <paths.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -257,6 +259,40 @@ check_library(const char *path, struct err *e)
 	return 0;
 }
 
+/* Whether system calls past the C library can be seen, and if not, why. */
+static const char *
+no_tripwire(void)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+	unsigned trap = SECCOMP_RET_TRAP;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &trap) < 0)
+		return "this kernel has no seccomp filters";
+	return NULL;
+#else
+	return "this is not an x86-64 machine";
+#endif
+}
+
+static int
+set_tripwire(bool off, struct err *e)
+{
+	const char *why = no_tripwire();
+
+	if (off || why != NULL) {
+		(void)unsetenv("AIM_TRIPWIRE");
+		if (!off)
+			(void)say(0,
+			    "%s: system calls that programs make past the C "
+			    "library are not captured",
+			    why);
+		return 0;
+	}
+	if (setenv("AIM_TRIPWIRE", "1", 1) < 0)
+		return err_set(e, ERR_RETRY, "out of memory");
+	return 0;
+}
+
 static int
 set_environment(const char *home, struct err *e)
 {
@@ -391,7 +427,8 @@ run_run(struct args *a)
 	if (program_check(path, &e) < 0)
 		return say(RUN_REFUSED, "%s", e.text);
 	if (check_capture(home, a->words[0], &e) < 0 ||
-	    set_environment(home, &e) < 0)
+	    set_environment(home, &e) < 0 ||
+	    set_tripwire(args_has(a, "no-tripwire"), &e) < 0)
 		return say(RUN_FAILED, "capture could not start: %s", e.text);
 	return start_program(path, a->rest);
 }

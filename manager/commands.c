@@ -16,6 +16,10 @@
 	}
 
 static const struct option_spec no_options[] = {END};
+static const struct option_spec run_options[] = {
+    {"no-tripwire", NULL,
+	"without the filter for system calls past the C library"},
+    END};
 static const struct option_spec json_only[] = {JSON, END};
 static const struct option_spec dry_run_only[] = {DRY_RUN, END};
 
@@ -167,14 +171,18 @@ const struct command commands[] = {
 	"of it.\n\n"
 	"  aim-manager base db --wait",
 	base_options, run_base},
-    {"run", NULL, "GROUP -- COMMAND [ARG...]", 1, 1, true,
+    {"run", NULL, "[--no-tripwire] GROUP -- COMMAND [ARG...]", 1, 1, true,
 	"runs a program and captures its writes",
 	"Runs COMMAND and captures its writes to every protected volume of "
 	"the home.\nThe exit status is COMMAND's; 128+N when signal N ended "
 	"it; 125 when capture\ncould not start; 126 when COMMAND cannot be "
 	"captured or run; 127 when it is\nnot found.\n\n"
+	"On x86-64 system calls that go past the C library are captured or "
+	"stopped\nby a seccomp filter (the tripwire), which lasts as long as "
+	"COMMAND and what\nit starts; on other machines they are not "
+	"seen.\n\n"
 	"  aim-manager run db -- sqlite3 /srv/db.img 'insert ...'",
-	no_options, run_run},
+	run_options, run_run},
     {"status", NULL, "[GROUP]", 0, 1, false, "tells how mirrors are",
 	"Tells of each group: its state, how far it is captured, stored and "
 	"applied,\nand the command to run next.\n\n"

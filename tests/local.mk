@@ -121,6 +121,9 @@ tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
 	tests/preload_calls_other.c tests/preload_calls_process.c \
 	tests/preload_calls_size.c tests/preload_calls_write.c
 tests_preload_calls_LDADD = -lpthread -ldl
+noinst_PROGRAMS += tests/preload_inline
+tests_preload_inline_SOURCES = tests/preload_inline.c
+tests_preload_inline_LDADD = -lpthread
 EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_blocks.sh \
 	tests/sys/preload_calls.sh \
@@ -128,6 +131,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_races.sh \
 	tests/sys/preload_refuses.sh \
 	tests/sys/preload_spool.sh \
+	tests/sys/preload_tripwire.sh \
 	tests/sys/survey.sh
 
 EXTRA_DIST += tests/data/qemu.wlog

@@ -19,8 +19,8 @@ refused(int fd, const char *what)
 	if (!px_find(fd, &t))
 		return false;
 	px_say(PX_AIO,
-	    "refused: %s writes to a protected volume through %s, which this "
-	    "release does not capture",
+	    "refused: %s writes to a protected volume through %s, which is not "
+	    "captured here; serve the volume with nbdkit --filter=aim",
 	    px_program(), what);
 	return true;
 }
@@ -64,8 +64,8 @@ static int
 no_ring(void)
 {
 	px_say(PX_URING,
-	    "refused: %s sets up io_uring, which this release does not "
-	    "capture",
+	    "refused: %s sets up io_uring, which is not captured here; serve "
+	    "the volume with nbdkit --filter=aim for that",
 	    px_program());
 	return -ENOSYS;
 }

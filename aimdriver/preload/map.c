@@ -15,7 +15,8 @@ refuse(void)
 {
 	px_say(PX_MAP,
 	    "refused: %s maps a protected volume for shared writing, which "
-	    "cannot be captured",
+	    "cannot be captured here; serve the volume with nbdkit "
+	    "--filter=aim",
 	    px_program());
 	return -EACCES;
 }

@@ -26,8 +26,8 @@ bool px_patched;
 
 enum { PATCH_PAGE = 4096 };
 
-/* How the standard streams of libc open and write. */
-enum { STREAMS = 3 };
+/* How libc's streams, helper threads and posix_spawn open and write. */
+enum { NEEDED = 4 };
 
 static const struct wrapper {
 	const char *name;
@@ -35,14 +35,13 @@ static const struct wrapper {
 	void (*ours)(void);
 } wrappers[] = {
 #define OURS(name) ((void (*)(void))px_##name)
-    /* the streams' */
+    /* NEEDED */
     {"write", SYS_write, OURS(write)},
     {"open64", SYS_openat, OURS(open)},
     {"pwrite64", SYS_pwrite64, OURS(pwrite)},
-    /* without cancellation, from inside */
-    {"__write_nocancel", SYS_write, OURS(write_nocancel)},
     {"__open64_nocancel", SYS_openat, OURS(open_nocancel)},
-    /* the others' */
+    /* the others */
+    {"__write_nocancel", SYS_write, OURS(write_nocancel)},
     {"writev", SYS_writev, OURS(writev)},
     {"pwritev64", SYS_pwritev, OURS(pwritev)},
     {"pwritev64v2", SYS_pwritev2, OURS(pwritev2)},
@@ -164,7 +163,7 @@ px_patch_start(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	struct patch list[WRAPPERS], one;
-	size_t count = 0, streams = 0;
+	size_t count = 0, needed = 0;
 	uint64_t all = ~UINT64_C(0), mask = 0;
 
 	if (libc == NULL || !__libc_single_threaded)
@@ -173,11 +172,11 @@ px_patch_start(void)
 		if (!prepare(libc, &wrappers[i], &one))
 			continue;
 		add_sorted(list, count++, &one);
-		streams += i < STREAMS;
+		needed += i < NEEDED;
 	}
 	(void)dlclose(libc);
 	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, 8);
-	px_patched = apply(list, count) && streams == STREAMS;
+	px_patched = apply(list, count) && needed == NEEDED;
 	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8);
 }
 

@@ -81,6 +81,8 @@ extern char px_loader[4096];  /* the program's own dynamic linker */
 /* libc's own functions, for what a system call alone cannot do. */
 struct px_calls {
 	int (*sigaction)(int, const struct sigaction *, struct sigaction *);
+	int (*sigprocmask)(int, const sigset_t *, sigset_t *);
+	int (*pthread_sigmask)(int, const sigset_t *, sigset_t *);
 	int (*posix_spawn)(pid_t *, const char *,
 	    const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
 	    char *const *, char *const *);
@@ -117,9 +119,25 @@ void px_patch_start(void);
 /* libc's streams and helper threads write through us: set before main. */
 extern bool px_patched;
 
+/* ---- tripwire.c, syscall.c ---- */
+
+/* Arms the tripwire when AIM_TRIPWIRE asks for it, or finds it armed. */
+void px_tripwire_start(void);
+extern bool px_tripwire;
+/* A SIGSYS: true when it was the tripwire, and the call has been made. */
+bool px_tripped(const siginfo_t *info, void *context);
+
+struct px_args {
+	long a, b, c, d, e, f;
+};
+/* A system call by its number, captured; -errno. */
+long px_number(long nr, const struct px_args *x);
+
 /* ---- signals.c, guard.c ---- */
 
 void px_signals_start(void);
+/* SIGSYS comes to us first, and is never blocked. */
+void px_signals_claim(void);
 void px_undefer(void);
 
 static inline void

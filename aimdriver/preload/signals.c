@@ -47,6 +47,16 @@ all_signals(uint8_t mask[KERNEL_SET])
 	    (uint8_t)(mask[(SIGSEGV - 1) / 8] & ~(1u << (SIGSEGV - 1) % 8));
 	mask[(SIGBUS - 1) / 8] =
 	    (uint8_t)(mask[(SIGBUS - 1) / 8] & ~(1u << (SIGBUS - 1) % 8));
+	if (px_tripwire)
+		mask[(SIGSYS - 1) / 8] = (uint8_t)(mask[(SIGSYS - 1) / 8] &
+						   ~(1u << (SIGSYS - 1) % 8));
+}
+
+/* Ours in the kernel whatever the program asks for. */
+static bool
+is_claimed(int sig)
+{
+	return is_fault(sig) || (px_tripwire && sig == SIGSYS);
 }
 
 static void
@@ -139,6 +149,8 @@ entry(int sig, siginfo_t *info, void *context)
 	bool fault = is_fault(sig) && info->si_code > 0;
 	struct sigaction act, dfl;
 
+	if (sig == SIGSYS && px_tripped(info, context))
+		return;
 	if (fault && self->fault != NULL) {
 		sigjmp_buf *to = self->fault;
 
@@ -162,7 +174,7 @@ entry(int sig, siginfo_t *info, void *context)
 	if (((unsigned)act.sa_flags & SA_RESETHAND) != 0) {
 		memset(&dfl, 0, sizeof(dfl));
 		dfl.sa_handler = SIG_DFL;
-		if (is_fault(sig))
+		if (is_claimed(sig))
 			table_write(sig, &dfl);
 		else
 			(void)px_real.sigaction(sig, &dfl, NULL);
@@ -176,15 +188,22 @@ install(int sig, const struct sigaction *act)
 {
 	struct sigaction k = *act, was;
 
+	if (px_tripwire) {
+		(void)sigdelset(&k.sa_mask, SIGSYS);
+		if (sig == SIGSYS) /* a handler may trap again */
+			k.sa_flags |= SA_NODEFER;
+	}
 	if ((act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN) &&
-	    !is_fault(sig))
+	    !is_claimed(sig))
 		return px_real.sigaction(sig, act, NULL);
 	table_read(sig, &was);
 	table_write(sig, act);
 	k.sa_sigaction = entry;
-	k.sa_flags = act->sa_flags | SA_SIGINFO;
+	k.sa_flags |= SA_SIGINFO;
 	k.sa_flags &= (int)~(unsigned)SA_RESETHAND;
-	if (act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN)
+	if (sig == SIGSYS) /* a capture takes more room than such stacks have */
+		k.sa_flags &= ~SA_ONSTACK;
+	else if (act->sa_handler == SIG_DFL || act->sa_handler == SIG_IGN)
 		k.sa_flags |= SA_ONSTACK;
 	if (px_real.sigaction(sig, &k, NULL) == 0)
 		return 0;
@@ -290,6 +309,47 @@ EXPORT(sighandler_t, sigset, (int sig, sighandler_t handler))
 	if (was == SIG_ERR || sigprocmask(SIG_UNBLOCK, &one, &old) < 0)
 		return SIG_ERR;
 	return sigismember(&old, sig) == 1 ? SIG_HOLD : was;
+}
+
+/* Blocked, it would be the end of the program instead of a write. */
+static const sigset_t *
+unblocked(int how, const sigset_t *set, sigset_t *room)
+{
+	if (!px_tripwire || set == NULL || how == SIG_UNBLOCK ||
+	    sigismember(set, SIGSYS) != 1)
+		return set;
+	*room = *set;
+	(void)sigdelset(room, SIGSYS);
+	return room;
+}
+
+EXPORT(int, sigprocmask, (int how, const sigset_t *set, sigset_t *old))
+{
+	sigset_t room;
+
+	return px_real.sigprocmask(how, unblocked(how, set, &room), old);
+}
+
+EXPORT(int, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old))
+{
+	sigset_t room;
+
+	return px_real.pthread_sigmask(how, unblocked(how, set, &room), old);
+}
+
+void
+px_signals_claim(void)
+{
+	struct sigaction now;
+	sigset_t one;
+
+	(void)sigemptyset(&one);
+	(void)sigaddset(&one, SIGSYS);
+	(void)raw4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&one, 0, KERNEL_SET);
+	if (px_real.sigaction(SIGSYS, NULL, &now) < 0 ||
+	    install(SIGSYS, &now) < 0)
+		px_die(125, "capture could not start in %s: no SIGSYS",
+		    px_program());
 }
 
 void

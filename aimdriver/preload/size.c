@@ -260,9 +260,13 @@ ALIAS(fallocate64, fallocate);
 EXPORT(int, posix_fallocate, (int fd, off_t off, off_t len))
 {
 	struct px_target t;
+	long r;
 
-	if (!px_find(fd, &t))
-		return px_real.posix_fallocate(fd, off, len);
+	if (!px_find(fd, &t)) {
+		r = raw4(SYS_fallocate, fd, 0, (long)off, (long)len);
+		return r == -EOPNOTSUPP ? px_real.posix_fallocate(fd, off, len)
+					: (int)-r;
+	}
 	return (int)-px_fallocate_raw(&t, fd, 0, off, len);
 }
 ALIAS(posix_fallocate64, posix_fallocate);

@@ -48,6 +48,8 @@ px_libc(void)
 		return &real;
 #define REAL(field, name) *(void **)(void *)&real.field = dlsym(RTLD_NEXT, name)
 	REAL(sigaction, "sigaction");
+	REAL(sigprocmask, "sigprocmask");
+	REAL(pthread_sigmask, "pthread_sigmask");
 	REAL(posix_spawn, "posix_spawn");
 	REAL(posix_spawnp, "posix_spawnp");
 	REAL(addopen, "posix_spawn_file_actions_addopen");
@@ -182,6 +184,9 @@ start(void)
 	Dl_info info;
 
 	(void)px_libc();
+	px_patch_start();
+	px_tripwire_start();
+	px_signals_start();
 	if (getauxval(AT_SECURE) != 0)
 		px_die(125, "refused: %s changes its user or rights",
 		    px_program());
@@ -198,8 +203,6 @@ start(void)
 	(void)dl_iterate_phdr(refuse_companions, NULL);
 	attach_all();
 	watch_forks();
-	px_signals_start();
-	px_patch_start();
 }
 
 static void __attribute__((constructor)) px_start(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * syscall: libc's syscall() with the numbers of the calls that we know goes
- * the way of the named functions.
+ * syscall: system calls by number, of libc's syscall() and of the tripwire,
+ * go the way of the named functions.
  */
 #include "aimdriver/preload/calls.h"
 #include "aimdriver/preload/exec.h"
@@ -11,12 +11,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
-struct args {
-	long a, b, c, d, e, f;
-};
-
 static long
-open_how(const struct args *x)
+open_how(const struct px_args *x)
 {
 	const struct open_how *how = (const void *)x->c;
 	struct px_target t;
@@ -29,14 +25,14 @@ open_how(const struct args *x)
 }
 
 static long
-io_requests(const struct args *x)
+io_requests(const struct px_args *x)
 {
 	return ret(px_io_submit((unsigned long)x->a, x->b, (void *)x->c));
 }
 
 /* Calls that write, by descriptor. */
 static bool
-by_descriptor(long nr, const struct args *x, long *r)
+by_descriptor(long nr, const struct px_args *x, long *r)
 {
 	int fd = (int)x->a;
 
@@ -86,6 +82,9 @@ by_descriptor(long nr, const struct args *x, long *r)
 	case SYS_syncfs:
 		*r = px_syncfs(fd);
 		return true;
+	case SYS_open_by_handle_at:
+		*r = px_open_by_handle_at(fd, (void *)x->b, (int)x->c);
+		return true;
 	case SYS_io_submit:
 		*r = io_requests(x);
 		return true;
@@ -103,7 +102,7 @@ by_descriptor(long nr, const struct args *x, long *r)
 
 /* Calls that take or change names. */
 static bool
-by_name(long nr, const struct args *x, long *r)
+by_name(long nr, const struct px_args *x, long *r)
 {
 	const char *a = (const char *)x->a, *b = (const char *)x->b;
 
@@ -172,7 +171,7 @@ by_name(long nr, const struct args *x, long *r)
 }
 
 static bool
-by_number(long nr, const struct args *x, long *r)
+by_number(long nr, const struct px_args *x, long *r)
 {
 	switch (nr) {
 	case SYS_close:
@@ -197,9 +196,26 @@ by_number(long nr, const struct args *x, long *r)
 	}
 }
 
+static bool
+known(long nr, const struct px_args *x, long *r)
+{
+	return by_descriptor(nr, x, r) || by_name(nr, x, r) ||
+	       by_number(nr, x, r);
+}
+
+long
+px_number(long nr, const struct px_args *x)
+{
+	long r;
+
+	if (px_self.inside == 0 && known(nr, x, &r))
+		return r == -1 ? -errno : r;
+	return raw6(nr, x->a, x->b, x->c, x->d, x->e, x->f);
+}
+
 EXPORT(long, syscall, (long nr, ...))
 {
-	struct args x;
+	struct px_args x;
 	va_list ap;
 	long r;
 
@@ -211,9 +227,7 @@ EXPORT(long, syscall, (long nr, ...))
 	x.e = va_arg(ap, long);
 	x.f = va_arg(ap, long);
 	va_end(ap);
-	if (px_self.inside == 0 && nr != SYS_futex &&
-	    (by_descriptor(nr, &x, &r) || by_name(nr, &x, &r) ||
-		by_number(nr, &x, &r)))
+	if (px_self.inside == 0 && nr != SYS_futex && known(nr, &x, &r))
 		return r;
 	return ret(raw6(nr, x.a, x.b, x.c, x.d, x.e, x.f));
 }

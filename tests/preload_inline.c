@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * preload_inline: makes system calls by an instruction of its own, as Go
+ * programs and JITs do. `PATH WHAT` makes one kind of call on a file and
+ * prints what came of it. Nothing here calls libc to write to the file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__x86_64__) && !defined(__ILP32__)
+
+static long
+inline_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long r;
+
+	__asm__ volatile(
+	    "syscall"
+	    : "=a"(r)
+	    : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+	    : "rcx", "r11", "memory");
+	return r;
+}
+#define CALL(nr, a, b, c, d, e, f)                                             \
+	inline_call(SYS_##nr, (long)(a), (long)(b), (long)(c), (long)(d),      \
+	    (long)(e), (long)(f))
+#define SHOW(expr) printf("%s = %ld\n", #expr, (long)(expr))
+
+static char data[300000];
+static const char *path;
+
+static void
+writes(void)
+{
+	struct iovec iov[2] = {{data, 70}, {data + 100, 900}};
+	int fd = open(path, O_RDWR);
+	int pipes[2];
+
+	if (pipe(pipes) != 0)
+		exit(2);
+	SHOW(CALL(write, fd, data, 5000, 0, 0, 0));
+	SHOW(CALL(pwrite64, fd, data, 5000, 900000, 0, 0));
+	SHOW(CALL(writev, fd, iov, 2, 0, 0, 0));
+	SHOW(CALL(pwritev, fd, iov, 2, 70000, 0, 0));
+	SHOW(CALL(pwritev2, fd, iov, 2, 80000, 0, 0));
+	SHOW(CALL(lseek, fd, 0, SEEK_CUR, 0, 0, 0));
+	SHOW(CALL(ftruncate, fd, 2000000, 0, 0, 0, 0));
+	SHOW(CALL(truncate, path, 1900000, 0, 0, 0, 0));
+	SHOW(CALL(fallocate, fd, 0, 0, 1950000, 0, 0));
+	SHOW(CALL(write, fd, 0, 10, 0, 0, 0));
+	SHOW(CALL(write, -1, data, 10, 0, 0, 0));
+	SHOW(CALL(write, pipes[1], data, 10, 0, 0, 0));
+	SHOW(CALL(write, fd, data, 0, 0, 0, 0));
+	errno = 77;
+	SHOW(CALL(write, fd, data, 5, 0, 0, 0));
+	SHOW(errno);
+}
+
+static void
+truncates(void)
+{
+	int fd;
+
+	SHOW((fd = (int)CALL(open, path, O_RDWR | O_TRUNC, 0, 0, 0, 0)) < 0);
+	SHOW(CALL(write, fd, data, 10, 0, 0, 0));
+	SHOW((fd = (int)CALL(
+		  openat, AT_FDCWD, path, O_WRONLY | O_TRUNC, 0, 0, 0)) < 0);
+	SHOW(CALL(write, fd, data, 20, 0, 0, 0));
+	SHOW((fd = (int)CALL(creat, path, 0600, 0, 0, 0, 0)) < 0);
+	SHOW(CALL(write, fd, data, 30, 0, 0, 0));
+	SHOW(CALL(close, fd, 0, 0, 0, 0, 0));
+}
+
+static void
+copies(void)
+{
+	int fd = open(path, O_RDWR), from = open("/etc/services", O_RDONLY);
+	long at = 0;
+
+	SHOW(CALL(sendfile, fd, from, &at, 3000, 0, 0) == 3000);
+	SHOW(CALL(copy_file_range, from, 0, fd, 0, 3000, 0) == 3000);
+}
+
+static void
+ring(void)
+{
+	SHOW(CALL(io_uring_setup, 4, data, 0, 0, 0, 0));
+}
+
+static void
+maps(void)
+{
+	int fd = open(path, O_RDWR);
+
+	SHOW(CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+}
+
+/* ---- signals ---- */
+
+static int handler_fd;
+static volatile sig_atomic_t handled;
+
+static void
+on_signal(int sig)
+{
+	handled += sig == SIGALRM || sig == SIGSYS;
+	(void)CALL(write, handler_fd, data, 11, 0, 0, 0);
+}
+
+static void
+handlers(void)
+{
+	struct sigaction act, old;
+	sigset_t all;
+
+	handler_fd = open(path, O_RDWR);
+	memset(&act, 0, sizeof(act));
+	act.sa_handler = on_signal;
+	(void)sigfillset(&act.sa_mask);
+	SHOW(sigaction(SIGALRM, &act, NULL));
+	SHOW(sigaction(SIGSYS, &act, NULL));
+	(void)sigfillset(&all);
+	SHOW(sigprocmask(SIG_BLOCK, &all, NULL));
+	SHOW(CALL(write, handler_fd, data, 7, 0, 0, 0));
+	(void)sigdelset(&all, SIGSYS);
+	SHOW(sigprocmask(SIG_UNBLOCK, &all, NULL));
+	SHOW(raise(SIGALRM));
+	(void)sigemptyset(&all);
+	(void)sigaddset(&all, SIGSYS);
+	SHOW(sigprocmask(SIG_UNBLOCK, &all, NULL));
+	SHOW(raise(SIGSYS));
+	SHOW(handled);
+	SHOW(CALL(write, handler_fd, data, 13, 0, 0, 0));
+	SHOW(sigaction(SIGSYS, NULL, &old));
+	SHOW(old.sa_handler == on_signal);
+	SHOW(lseek(handler_fd, 0, SEEK_CUR));
+}
+
+static void *
+one_thread(void *arg)
+{
+	uintptr_t n = (uintptr_t)arg;
+	int fd = open(path, O_RDWR);
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+	for (long i = 0; i < 100; i++)
+		if (CALL(pwrite64, fd, data, 500, ((long)n + i * 4) * 500, 0,
+			0) != 500)
+			exit(3);
+	return NULL;
+}
+
+static void
+threads(void)
+{
+	pthread_t t[4];
+	pid_t pid;
+	int status;
+
+	for (uintptr_t i = 0; i < 4; i++)
+		(void)pthread_create(&t[i], NULL, one_thread, (void *)i);
+	for (int i = 0; i < 4; i++)
+		SHOW(pthread_join(t[i], NULL));
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDWR);
+
+		_exit(CALL(pwrite64, fd, data, 100, 1000000, 0, 0) != 100);
+	}
+	SHOW(waitpid(pid, &status, 0) == pid);
+	SHOW(status);
+}
+
+/* A write that blocks, in a thread that is cancelled: the thread ends, and
+ * what it pushed is popped. */
+static int full[2];
+
+static void
+popped(void *arg)
+{
+	(void)arg;
+	handled++;
+}
+
+static void *
+blocks(void *arg)
+{
+	(void)arg;
+	pthread_cleanup_push(popped, NULL);
+	for (;;)
+		if (write(full[1], data, sizeof(data)) < 0)
+			break;
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+static void
+cancels(void)
+{
+	pthread_t t;
+	void *result = NULL;
+
+	if (pipe(full) != 0)
+		exit(2);
+	SHOW(pthread_create(&t, NULL, blocks, NULL));
+	while (read(full[0], data + 1000, 60000) < 30000)
+		continue;
+	(void)usleep(10000);
+	SHOW(pthread_cancel(t));
+	SHOW(pthread_join(t, &result));
+	SHOW(result == PTHREAD_CANCELED);
+	SHOW(handled);
+	memset(data + 1000, 0, 60000);
+}
+
+/* Another program, by a call that nobody can stand in front of. */
+static char *const *arguments;
+
+static void
+execs(void)
+{
+	char *const none[] = {NULL};
+
+	(void)fflush(stdout);
+	(void)CALL(execve, arguments[0], arguments, none, 0, 0, 0);
+	perror(arguments[0]);
+	exit(9);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} all[] = {{"writes", writes}, {"truncates", truncates}, {"copies", copies},
+    {"ring", ring}, {"maps", maps}, {"handlers", handlers},
+    {"threads", threads}, {"cancels", cancels}, {"execs", execs}};
+
+int
+main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 7 % 251);
+	if (argc < 3)
+		return 2;
+	path = argv[2];
+	arguments = argv + 3;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].name, argv[1]) == 0) {
+			all[i].run();
+			return 0;
+		}
+	return 2;
+}
+
+#else
+
+int
+main(void)
+{
+	return 77;
+}
+
+#endif
