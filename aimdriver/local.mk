@@ -80,6 +80,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/sync.c \
 	aimdriver/preload/syscall.c \
 	aimdriver/preload/tripwire.c \
+	aimdriver/preload/unwind.c \
 	aimdriver/preload/write.c
 libaim_preload_so_CFLAGS = $(AIM_CFLAGS) $(XXHASH_CFLAGS)
 libaim_preload_so_LDFLAGS = $(AIM_LDFLAGS) -shared -Wl,-z,defs \

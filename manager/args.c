@@ -213,8 +213,9 @@ print_command(const struct command *c)
 	(void)printf("usage: aim-manager [--home DIR] %s%s%s%s%s%s\n\n%s\n",
 	    c->noun, c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "",
 	    c->synopsis[0] != 0 ? " " : "", c->synopsis,
-	    c->options != NULL && c->options[0].name != NULL ? " [OPTION...]"
-							     : "",
+	    c->options != NULL && c->options[0].name != NULL && !c->takes_rest
+		? " [OPTION...]"
+		: "",
 	    c->text);
 	(void)printf("\noptions:\n");
 	print_options(c->options);

@@ -17,9 +17,7 @@
 
 static const struct option_spec no_options[] = {END};
 static const struct option_spec run_options[] = {
-    {"no-tripwire", NULL,
-	"without the filter for system calls past the C library"},
-    END};
+    {"no-tripwire", NULL, "without the filter for such calls"}, END};
 static const struct option_spec json_only[] = {JSON, END};
 static const struct option_spec dry_run_only[] = {DRY_RUN, END};
 
@@ -171,7 +169,7 @@ const struct command commands[] = {
 	"of it.\n\n"
 	"  aim-manager base db --wait",
 	base_options, run_base},
-    {"run", NULL, "[--no-tripwire] GROUP -- COMMAND [ARG...]", 1, 1, true,
+    {"run", NULL, "[OPTION...] GROUP -- COMMAND [ARG...]", 1, 1, true,
 	"runs a program and captures its writes",
 	"Runs COMMAND and captures its writes to every protected volume of "
 	"the home.\nThe exit status is COMMAND's; 128+N when signal N ended "

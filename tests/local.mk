@@ -123,6 +123,7 @@ tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
 tests_preload_calls_LDADD = -lpthread -ldl
 noinst_PROGRAMS += tests/preload_inline
 tests_preload_inline_SOURCES = tests/preload_inline.c
+tests_preload_inline_CFLAGS = $(AIM_CFLAGS) -fexceptions
 tests_preload_inline_LDADD = -lpthread
 EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_blocks.sh \

@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -188,9 +190,13 @@ threads(void)
 	SHOW(status);
 }
 
-/* A write that blocks, in a thread that is cancelled: the thread ends, and
- * what it pushed is popped. */
+/*
+ * Writes that block, in threads that are cancelled: each thread ends, what it
+ * pushed is popped, and the stream that it wrote to is not locked (this file is
+ * compiled with exceptions, so that both need the stack to be unwound).
+ */
 static int full[2];
+static FILE *stream;
 
 static void
 popped(void *arg)
@@ -200,34 +206,42 @@ popped(void *arg)
 }
 
 static void *
-blocks(void *arg)
+blocks(void *by_stream)
 {
-	(void)arg;
 	pthread_cleanup_push(popped, NULL);
-	for (;;)
-		if (write(full[1], data, sizeof(data)) < 0)
-			break;
+	while (by_stream != NULL ? fwrite(data, sizeof(data), 1, stream) == 1
+				 : write(full[1], data, sizeof(data)) >= 0)
+		continue;
 	pthread_cleanup_pop(0);
 	return NULL;
 }
 
 static void
-cancels(void)
+cancel_one(void *by_stream)
 {
+	static char sink[30000];
 	pthread_t t;
 	void *result = NULL;
+	int queued = 0;
 
-	if (pipe(full) != 0)
+	if (pipe(full) != 0 || (stream = fdopen(full[1], "w")) == NULL)
 		exit(2);
-	SHOW(pthread_create(&t, NULL, blocks, NULL));
-	while (read(full[0], data + 1000, 60000) < 30000)
-		continue;
-	(void)usleep(10000);
+	SHOW(pthread_create(&t, NULL, blocks, by_stream));
+	SHOW(read(full[0], sink, sizeof(sink)) > 0);
+	while (ioctl(full[0], FIONREAD, &queued) == 0 && queued < 50000)
+		(void)sched_yield();
 	SHOW(pthread_cancel(t));
 	SHOW(pthread_join(t, &result));
 	SHOW(result == PTHREAD_CANCELED);
 	SHOW(handled);
-	memset(data + 1000, 0, 60000);
+	SHOW(ftrylockfile(stream));
+}
+
+static void
+cancels(void)
+{
+	cancel_one(NULL);
+	cancel_one(full);
 }
 
 /* Another program, by a call that nobody can stand in front of. */

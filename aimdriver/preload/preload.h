@@ -14,6 +14,7 @@
 #include "aimdriver/capture.h"
 #include "aimdriver/preload/raw.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -82,6 +83,7 @@ extern char px_loader[4096];  /* the program's own dynamic linker */
 struct px_calls {
 	int (*sigaction)(int, const struct sigaction *, struct sigaction *);
 	int (*sigprocmask)(int, const sigset_t *, sigset_t *);
+	int (*pthread_cancel)(pthread_t);
 	int (*pthread_sigmask)(int, const sigset_t *, sigset_t *);
 	int (*posix_spawn)(pid_t *, const char *,
 	    const posix_spawn_file_actions_t *, const posix_spawnattr_t *,

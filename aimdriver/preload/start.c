@@ -49,6 +49,7 @@ px_libc(void)
 #define REAL(field, name) *(void **)(void *)&real.field = dlsym(RTLD_NEXT, name)
 	REAL(sigaction, "sigaction");
 	REAL(sigprocmask, "sigprocmask");
+	REAL(pthread_cancel, "pthread_cancel");
 	REAL(pthread_sigmask, "pthread_sigmask");
 	REAL(posix_spawn, "posix_spawn");
 	REAL(posix_spawnp, "posix_spawnp");
