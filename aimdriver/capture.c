@@ -129,6 +129,29 @@ still_holds(struct job *j)
 	return real == (int64_t)j->off;
 }
 
+/*
+ * A device may have grown, but until the command that says so (`volume
+ * expand`) its mirrors have not: what goes beyond meets the end that the
+ * stream knows, with the answers of a device of that size. 0 or -errno.
+ */
+static int64_t
+fit_device(struct job *j, uint64_t *end)
+{
+	uint64_t size =
+	    atomic_load_explicit(&j->volume->size, memory_order_acquire);
+
+	if (j->volume->kind != VOLUME_BLOCK || *end <= size ||
+	    !is_capturing(j->c))
+		return 0;
+	if (j->req->op != OP_WRITE)
+		return -EINVAL;
+	if (j->off >= size)
+		return -ENOSPC;
+	j->len = size - j->off;
+	*end = size;
+	return 0;
+}
+
 /* Locks the range of the next chunk. 0, CHUNK_AGAIN or -errno. */
 static int64_t
 take_range(struct job *j)
@@ -146,6 +169,9 @@ take_range(struct job *j)
 		if (__builtin_add_overflow(j->off, j->len, &end) ||
 		    end > INT64_MAX)
 			return -EOVERFLOW;
+		r = fit_device(j, &end);
+		if (r < 0)
+			return r;
 		h->want_size = j->volume->kind == VOLUME_FILE &&
 			       (j->req->place == CAPTURE_APPEND ||
 				   end > atomic_load_explicit(&j->volume->size,

@@ -228,6 +228,17 @@ int capture_control(struct capture *c, enum aim_op op, const void *payload,
     uint32_t len, uint64_t *number, struct err *e) CHECKED;
 
 /*
+ * (*) Makes a volume larger, attached as WRITER: a file is made `size` bytes
+ * long; a block device must have that many already, and from here on writes
+ * may go as far. RESIZE and EXPAND (with `note`) go into the stream; *number
+ * is EXPAND's, and its sealing is asked for. 1 done; 0 when it had that size
+ * (EXPAND alone); -1, REFUSED when it would become smaller or the device is
+ * too small.
+ */
+int capture_expand(struct capture *c, uint32_t volume, uint64_t size,
+    const struct control_note *note, uint64_t *number, struct err *e) CHECKED;
+
+/*
  * Copies in one extent of at most CAPTURE_CHUNK (data) or CAPTURE_HOLE_CHUNK
  * (when it is a hole): reads it under its range lock and puts it into the
  * stream as COPYIN or COPYIN_ZERO. *done is how far it got (>= 1 unless at

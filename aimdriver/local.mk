@@ -18,6 +18,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/attached.c \
 	aimdriver/capture.c aimdriver/capture.h \
 	aimdriver/control.c aimdriver/control.h \
+	aimdriver/expand.c \
 	aimdriver/extent.c \
 	aimdriver/range.c \
 	aimdriver/rebuild.c \

@@ -93,16 +93,19 @@ open_path(struct capture *c, const char *path, int *out, struct err *e)
 	return 0;
 }
 
+/* A device may have been enlarged: its end is where it was until the command
+ * `volume expand` moves it. */
 static bool
 is_as_noted(const struct control_volume *v, const struct volume_seen *s)
 {
+	uint64_t size = atomic_load(&v->seen_size);
+
 	if (atomic_load(&v->ctime_ns) == 0)
 		return true; /* not known yet */
-	if (s->size != atomic_load(&v->seen_size))
-		return false;
-	return v->kind == VOLUME_BLOCK ||
-	       (s->mtime_ns == atomic_load(&v->mtime_ns) &&
-		   s->ctime_ns == atomic_load(&v->ctime_ns));
+	if (v->kind == VOLUME_BLOCK)
+		return s->size >= size;
+	return s->size == size && s->mtime_ns == atomic_load(&v->mtime_ns) &&
+	       s->ctime_ns == atomic_load(&v->ctime_ns);
 }
 
 /* While nothing was captured since, all must be as it was noted. */

@@ -62,6 +62,8 @@ int catalogue_add_group(
     struct catalogue *c, const struct group_config *g, struct err *e) CHECKED;
 int catalogue_add_volume(struct catalogue *c, const struct uuid *group,
     const struct volume_config *v, struct err *e) CHECKED;
+int catalogue_resize_volume(struct catalogue *c, const struct uuid *volume,
+    uint64_t size, struct err *e) CHECKED;
 int catalogue_export_group(
     struct catalogue *c, const struct uuid *group, struct err *e) CHECKED;
 /* Another stream; its volumes are not fixed any more. */

@@ -35,6 +35,14 @@ catalogue_add_volume(struct catalogue *c, const struct uuid *group,
 }
 
 int
+catalogue_resize_volume(struct catalogue *c, const struct uuid *volume,
+    uint64_t size, struct err *e)
+{
+	return sql_run(c->db, e, "UPDATE volume SET size=? WHERE uuid=?", "iu",
+	    (int64_t)size, volume);
+}
+
+int
 catalogue_export_group(
     struct catalogue *c, const struct uuid *group, struct err *e)
 {

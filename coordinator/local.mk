@@ -26,6 +26,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/rebuild.h coordinator/rebuild.c \
+	coordinator/request_expand.c \
 	coordinator/place.h coordinator/place.c \
 	coordinator/server.h coordinator/server.c \
 	coordinator/role.h coordinator/role.c coordinator/role_live.c \

@@ -13,6 +13,7 @@ static const struct verb {
 	change_fn *run;
 } verbs[] = {
     {"volume-add", request_volume_add},
+    {"volume-expand", request_volume_expand},
     {"group-export", request_group_export},
     {"mirror-add", request_mirror_add},
     {"mirror-export", request_mirror_export},

@@ -32,35 +32,45 @@ need(struct args *a, const char *option, int *code)
 	return -1;
 }
 
-/* "10G" as bytes. */
+/* "10G" as bytes, under `key`; `what` is the operator's word for it. */
 static int
-add_size(struct message *m, struct args *a, const char *option, struct err *e)
+put_size(struct message *m, const char *key, const char *what, const char *text,
+    struct err *e)
 {
 	static const char units[] = "KMGT";
-	const char *text = args_option(a, option), *unit;
 	char plain[32], *end;
+	const char *unit;
 	uint64_t n;
 
-	if (text == NULL)
-		return 0;
 	errno = 0;
 	n = strtoull(text, &end, 10);
 	if (errno != 0 || end == text || text[0] == '-' || text[0] == '+')
-		return err_set(
-		    e, ERR_REFUSED, "--%s %s: not a size", option, text);
+		return err_set(e, ERR_REFUSED, "%s %s: not a size", what, text);
 	if (*end != 0) {
 		unit = strchr(units, *end);
 		if (unit == NULL || end[1] != 0)
 			return err_set(e, ERR_REFUSED,
-			    "--%s %s: a size is a number, then K, M, G or T",
-			    option, text);
+			    "%s %s: a size is a number, then K, M, G or T",
+			    what, text);
 		for (const char *u = units; u <= unit; u++)
 			if (__builtin_mul_overflow(n, 1024, &n))
 				return err_set(e, ERR_REFUSED,
-				    "--%s %s: too large", option, text);
+				    "%s %s: too large", what, text);
 	}
 	(void)snprintf(plain, sizeof(plain), "%ju", (uintmax_t)n);
-	return message_add_text(m, option, plain, e);
+	return message_add_text(m, key, plain, e);
+}
+
+static int
+add_size(struct message *m, struct args *a, const char *option, struct err *e)
+{
+	const char *text = args_option(a, option);
+	char what[40];
+
+	if (text == NULL)
+		return 0;
+	(void)snprintf(what, sizeof(what), "--%s", option);
+	return put_size(m, option, what, text, e);
 }
 
 int
@@ -81,6 +91,29 @@ run_volume_add(struct args *a)
 	    add_size(&m, a, "spool-limit", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
+}
+
+int
+run_volume_expand(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct uuid id;
+	char text[UUID_TEXT];
+	struct err e = {0};
+	int code;
+
+	if (!wait_timeout_is_good(a))
+		return EXIT_USAGE;
+	if (uuid_make(&id, &e) < 0 || start(&m, a, "volume-expand", &e) < 0 ||
+	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
+	    put_size(&m, "size", "SIZE", a->words[1], &e) < 0 ||
+	    message_add_text(&m, "message", uuid_text(&id, text), &e) < 0)
+		return tell_err(&e);
+	code = client_request(a->home, &m);
+	if (code != EXIT_DONE || args_has(a, "no-wait") ||
+	    args_has(a, "dry-run"))
+		return code;
+	return wait_for_message(a, &id);
 }
 
 static int

@@ -41,7 +41,8 @@ struct goal {
 struct wait {
 	struct home *home;
 	struct snapshot config;
-	const char *group, *only; /* only NULL: all destinations */
+	const char *group, *only;   /* only NULL: all destinations */
+	const struct uuid *message; /* to be carried out; NULL: none */
 	bool stored, limited;
 	uint64_t began_ns, until_ns, told_ns, loaded_ns;
 	uint64_t absent_ns;	 /* since when no coordinator was seen; 0 */
@@ -144,12 +145,27 @@ follow_copyin(struct wait *w, struct goal *g,
 	return REACHED;
 }
 
+/* Of many messages an acknowledgement names the last ones only. */
+static bool
+is_carried_out(const struct wait *w, const struct ack *a)
+{
+	uint32_t i;
+
+	if (w->message == NULL || a->done_count == ACK_DONE_LIMIT)
+		return true;
+	for (i = 0; i < a->done_count; i++)
+		if (uuid_equal(&a->done[i], w->message))
+			return true;
+	return false;
+}
+
 static enum outcome
 judge_ack(struct wait *w, struct goal *g, const struct ack *a)
 {
 	uint64_t at = w->stored ? a->stored.last : a->applied.last;
 
-	if (at >= g->number && (w->stored || a->consistent))
+	if (at >= g->number && (w->stored || a->consistent) &&
+	    is_carried_out(w, a))
 		return REACHED;
 	/* What it says may be over by now: it must go on saying so. */
 	if (lasts(g, a->state == ACK_STALLED || a->state == ACK_SUSPECT ||
@@ -436,6 +452,51 @@ take_timeout(struct wait *w, const char *text)
 	w->limited = true;
 	w->until_ns = w->began_ns + (uint64_t)(seconds * 1e9);
 	return 0;
+}
+
+bool
+wait_timeout_is_good(struct args *a)
+{
+	struct wait w = {.began_ns = 0};
+
+	if (take_timeout(&w, args_option(a, "timeout")) == 0)
+		return true;
+	(void)tell(EXIT_USAGE, "--timeout %s: no number of seconds",
+	    args_option(a, "timeout"));
+	return false;
+}
+
+/* The group of which `volume` is one; NULL: none. */
+static const struct group_config *
+group_of_volume(const struct snapshot *s, const char *volume)
+{
+	for (uint32_t i = 0; i < s->group_count; i++)
+		for (uint32_t k = 0; k < s->groups[i].volume_count; k++)
+			if (strcmp(s->groups[i].volumes[k].name, volume) == 0)
+				return &s->groups[i];
+	return NULL;
+}
+
+int
+wait_for_message(struct args *a, const struct uuid *message)
+{
+	AUTO(home_close) struct home h = HOME_NONE;
+	AUTO(wait_release) struct wait w = {.home = &h, .message = message};
+	char group[NAME_LIMIT];
+	const struct group_config *g;
+	struct err e = {0};
+
+	w.began_ns = w.told_ns = clock_mono_ns();
+	if (take_timeout(&w, args_option(a, "timeout")) < 0)
+		return EXIT_USAGE;
+	if (home_open(a->home, &h, &e) < 0 || load(&w, &e) < 0)
+		return tell_err(&e);
+	g = group_of_volume(&w.config, a->words[0]);
+	if (g == NULL)
+		return tell(EXIT_REFUSED, "volume '%s' is gone", a->words[0]);
+	(void)snprintf(group, sizeof(group), "%s", g->name);
+	w.group = group;
+	return wait_at_source(&w, g);
 }
 
 int

@@ -49,6 +49,7 @@ extern const size_t command_count;
 
 int run_init(struct args *a);
 int run_volume_add(struct args *a);
+int run_volume_expand(struct args *a);
 int run_volume_list(struct args *a);
 int run_group_export(struct args *a);
 int run_group_list(struct args *a);
@@ -69,6 +70,12 @@ int run_wait(struct args *a);
 int run_marker(struct args *a);
 int run_events(struct args *a);
 int run_catalogue_restore(struct args *a);
+
+/* Waits (--timeout) until all destinations of the group of the volume that is
+ * the first word have carried out the message. The exit code. */
+struct uuid;
+bool wait_timeout_is_good(struct args *a); /* else it has been told */
+int wait_for_message(struct args *a, const struct uuid *message);
 
 /* ---- parsing (args.c) ---- */
 /* Fills *a; -1 with a message when it is no command. argv is lent. */

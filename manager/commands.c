@@ -35,6 +35,12 @@ static const struct option_spec volume_add_options[] = {
     DRY_RUN,
     END,
 };
+static const struct option_spec volume_expand_options[] = {
+    {"no-wait", NULL, "does not wait for the mirrors"},
+    {"timeout", "SECONDS", "waits at most so long (default: for ever)"},
+    DRY_RUN,
+    END,
+};
 static const struct option_spec mirror_add_options[] = {
     {"pairing", "FILE", "what 'group export' printed at the source"},
     {"incoming", "DIR", "the folder that the source uploads to"},
@@ -109,6 +115,15 @@ const struct command commands[] = {
 	"  aim-manager volume add log /dev/vdc --group shop\n\n"
 	"Nothing is captured before the group has a destination and a base.",
 	volume_add_options, run_volume_add},
+    {"volume", "expand", "NAME SIZE", 2, 2, false, "makes a disk larger",
+	"Makes a volume larger, and its mirrors at just that point of their "
+	"history.\nA file is grown; a block device must have been enlarged "
+	"already (lvextend,\nlosetup -c), and takes no write beyond its old "
+	"end before. Waits until every\nmirror has grown; a mirror on a block "
+	"device that is too small stops there\nuntil it has been enlarged. "
+	"Nothing is ever made smaller.\n\n"
+	"  lvextend -L 20G /dev/vg/db && aim-manager volume expand db 20G",
+	volume_expand_options, run_volume_expand},
     {"volume", "list", "", 0, 0, false, "lists protected disks",
 	"Lists the protected disks.", json_only, run_volume_list},
     {"group", "export", "GROUP", 1, 1, false, "prints the pairing text",

@@ -109,9 +109,19 @@ do_fail(struct rig_file *f)
 	(void)rig_change(f, OP_ZERO, 100, 150000);
 }
 
+static void
+do_expand(struct rig_file *f)
+{
+	struct control_note note = {.value = 400000};
+	uint64_t number;
+
+	(void)!capture_expand(f->c, 0, note.value, &note, &number, NULL);
+}
+
 static const struct deed deeds[] = {{"write", do_write}, {"grow", do_grow},
     {"append", do_append}, {"shrink", do_shrink}, {"zero", do_zero},
-    {"discard", do_discard}, {"flush", do_flush}, {"fail", do_fail}};
+    {"discard", do_discard}, {"flush", do_flush}, {"fail", do_fail},
+    {"expand", do_expand}};
 #define DEEDS ((int)(sizeof(deeds) / sizeof(deeds[0])))
 
 /* A child that does `deed` and dies; true when it did die. */
