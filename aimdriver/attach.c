@@ -228,6 +228,18 @@ check_places(struct capture *c, struct err *e)
 	    "the files in %s were made anew just now: try again", c->where);
 }
 
+/* No program captures in the group, and none can begin to. */
+static int
+have_alone(struct capture *c, struct err *e)
+{
+	if (io_lock(c->attached_fd, true, e) == 0)
+		return 0;
+	if (e->kind != ERR_RETRY)
+		return err_at(e, "%s", c->where);
+	return err_set(e, ERR_REFUSED,
+	    "programs are capturing in this group; end them first");
+}
+
 static int
 join(struct capture *c, struct err *e)
 {
@@ -240,6 +252,9 @@ join(struct capture *c, struct err *e)
 	if ((c->flags & CAPTURE_WRITER) != 0 &&
 	    (lock_patiently(c->attached_fd, false, c->where, e) < 0 ||
 		check_places(c, e) < 0))
+		return -1;
+	if ((c->flags & CAPTURE_RECORDER) != 0 &&
+	    (have_alone(c, e) < 0 || check_places(c, e) < 0))
 		return -1;
 	if ((c->flags & CAPTURE_INSPECT) == 0 && volumes_open(c, e) < 0)
 		return -1;
@@ -361,12 +376,8 @@ attach_alone(const char *home, const struct uuid *group, struct capture **out,
 		    "%s may not be written by this "
 		    "user",
 		    c->where);
-	if (io_lock(c->attached_fd, true, e) < 0) {
-		if (e->kind != ERR_RETRY)
-			return err_at(e, "%s", c->where);
-		return err_set(e, ERR_REFUSED,
-		    "programs are capturing in this group; end them first");
-	}
+	if (have_alone(c, e) < 0)
+		return -1;
 	*out = STEAL(c);
 	return 0;
 }

@@ -128,6 +128,10 @@ enum {
 	CAPTURE_WRITER = 1u << 0,      /* opens all volumes read-write (9.13) */
 	CAPTURE_COORDINATOR = 1u << 1, /* opens them read-only; may seal */
 	CAPTURE_INSPECT = 1u << 2,     /* opens no volume; reads positions */
+	/* Opens the volumes read-only, whatever their times are (a log says
+	 * how they changed), and has the group for itself: REFUSED while
+	 * programs capture in it, and they wait. */
+	CAPTURE_RECORDER = 1u << 3,
 };
 
 /*
@@ -219,6 +223,47 @@ int capture_sync_journal(struct capture *c, struct err *e) CHECKED;
 
 /* The last thing that went wrong inside, for the driver's message. */
 const char *capture_trouble(const struct capture *c);
+
+/* ---- recording what a log tells (logwrites; CAPTURE_RECORDER) ---- */
+
+/* One change that was made on the disk some time before. */
+struct capture_record {
+	uint32_t volume;
+	enum aim_op op;	   /* WRITE, ZERO, DISCARD */
+	uint32_t flags;	   /* IOCB_FUA */
+	uint64_t off, len; /* bytes; WRITE: at most CAPTURE_CHUNK */
+	const void *data;  /* WRITE only */
+	/* While waiting for the spool: true gives up with RETRY. NULL: never.
+	 */
+	bool (*interrupted)(void *ctx);
+	void *ctx;
+};
+
+/*
+ * Puts it into the stream; nothing is done to the disk. All or nothing, also
+ * when the process is killed. REFUSED beyond the volume's end and when the
+ * mode is not ON; FULL when there is no room and the policy is FAIL.
+ */
+int capture_record(
+    struct capture *c, const struct capture_record *r, struct err *e) CHECKED;
+/*
+ * Puts what the disk holds from `off` on, not beyond `end`, into the stream,
+ * as WRITE or ZERO that was SETTLED. *done is how far it got, at least 1.
+ */
+int capture_reread(struct capture *c, uint32_t volume, uint64_t off,
+    uint64_t end, uint64_t *done, struct err *e) CHECKED;
+/* What the mirrors have is not to be trusted: the source ends the epoch and
+ * copies the volumes in. */
+void capture_suspect(struct capture *c);
+
+/* How many copy-ins were ever begun in the group; is one under way? A log from
+ * before one must not be recorded after it. */
+struct capture_copyins {
+	uint64_t count;
+	bool running;
+};
+int capture_copyins(
+    struct capture *c, struct capture_copyins *out, struct err *e) CHECKED;
 
 /* ---- control and copy-in (manager, coordinator) ---- */
 

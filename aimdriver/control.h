@@ -171,6 +171,9 @@ enum {
 	SLOT_VALUE_SHIFT = 8,
 };
 
+/* In a slot's flags beside IOCB_*: once published it is whole (record.c). */
+#define SLOT_RECORDED (1u << 31)
+
 static inline uint64_t
 slot_state(unsigned state, uint64_t value)
 {
@@ -477,6 +480,10 @@ extern char slots_handed_on;
 
 /* Advances and returns the number below which all is finished. */
 uint64_t settled_upto(struct capture *c);
+
+/* ---- record.c ---- */
+/* Before a copy-in's BEGIN or END is in the stream: durable. */
+int copyins_note(struct capture *c, enum aim_op op, struct err *e) CHECKED;
 
 /* ---- extent.c ---- */
 /*

@@ -22,6 +22,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/extent.c \
 	aimdriver/range.c \
 	aimdriver/rebuild.c \
+	aimdriver/record.c \
 	aimdriver/reserve.c \
 	aimdriver/segment.c \
 	aimdriver/settle.c \
@@ -35,9 +36,16 @@ libaimdriver_a_SOURCES += \
 # the logwrites driver: main.c reads options; the rest is its library
 noinst_LIBRARIES += liblogwrites.a
 liblogwrites_a_SOURCES = \
+	aimdriver/logwrites/chain.c aimdriver/logwrites/chain.h \
+	aimdriver/logwrites/compare.c aimdriver/logwrites/compare.h \
 	aimdriver/logwrites/dump.c \
+	aimdriver/logwrites/import.c \
 	aimdriver/logwrites/logfile.c aimdriver/logwrites/logfile.h \
+	aimdriver/logwrites/prepare.c \
 	aimdriver/logwrites/program.h \
+	aimdriver/logwrites/progress.c aimdriver/logwrites/progress.h \
+	aimdriver/logwrites/recorder.c aimdriver/logwrites/recorder.h \
+	aimdriver/logwrites/target.c aimdriver/logwrites/target.h \
 	aimdriver/logwrites/wlog.c aimdriver/logwrites/wlog.h
 bin_PROGRAMS += aimdriver/logwrites/aim-logwrites
 dist_man_MANS += aimdriver/logwrites/aim-logwrites.1

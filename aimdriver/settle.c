@@ -140,6 +140,11 @@ settle_slot(struct capture *c, const struct ticket *t)
 		slot_finish(t->slot, SLOT_VOID, 0);
 		return;
 	}
+	if ((was.flags & SLOT_RECORDED) != 0) {
+		slot_finish(t->slot, SLOT_DONE, was.len);
+		step(STEP_SETTLED);
+		return;
+	}
 	switch (was.op) {
 	case OP_WRITE:
 		settle_write(c, t, &was);

@@ -166,7 +166,7 @@ capture_control(struct capture *c, enum aim_op op, const void *payload,
 	if (!is_capturing(c))
 		return err_set(e, ERR_REFUSED,
 		    "nothing is captured in this group yet: it needs a base");
-	if (hold_take_settled(c, &h, e) < 0)
+	if (copyins_note(c, op, e) < 0 || hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "put %s into the stream", op_name(op));
 	r = put_note(c, &w, payload, true, number);
 	hold_release(c, &h);

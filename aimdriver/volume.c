@@ -115,8 +115,8 @@ check_times(struct capture *c, const struct control_volume *v,
 {
 	const _Atomic uint32_t *marks = &c->ctl->marks;
 
-	if (!is_capturing(c) || (atomic_load(marks) & MARK_TIMES) == 0 ||
-	    is_as_noted(v, s))
+	if (!is_capturing(c) || (c->flags & CAPTURE_RECORDER) != 0 ||
+	    (atomic_load(marks) & MARK_TIMES) == 0 || is_as_noted(v, s))
 		return 0;
 	/* Somebody may have begun to write just now. */
 	if ((atomic_load(marks) & MARK_TIMES) == 0)

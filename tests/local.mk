@@ -50,7 +50,10 @@ tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 
 # logwrites driver
 UNIT_TESTS += \
+	tests/check_record \
 	tests/check_wlog
+tests_check_record_SOURCES = tests/check_record.c \
+	tests/capture_rig.c tests/capture_rig.h
 tests_check_wlog_LDADD = liblogwrites.a $(LDADD)
 
 # preload driver

@@ -18,12 +18,15 @@ enum {
 /* What was typed; what is absent is NULL or false. */
 struct options {
 	const char *home, *volume;
-	bool json;
+	unsigned sector; /* bytes */
+	bool json, unmarked, no_compare, dry_run;
 	int count; /* of what is not an option */
 	char **name;
 };
 
 int run_dump(const struct options *o);
+int run_import(const struct options *o);
+int run_prepare(const struct options *o);
 
 /* Says it on standard error; the status that it means. */
 int complain(const struct err *e);

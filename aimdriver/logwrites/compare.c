@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aimdriver/logwrites/compare.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	PIECE = 256 << 10,
+	BLOCK = 256, /* entries that are gone through backwards at once */
+	RANGES = 1 << 16,
+};
+
+struct seen {
+	struct wlog_entry b;
+	struct logfile_place place;
+};
+
+struct work {
+	struct compare *out;
+	struct logfile *log;
+	int fd;
+	uint64_t size;
+	uint32_t unit; /* bytes of a bit */
+	uint64_t *bits;
+	size_t bits_len;
+	uint8_t *disk, *data;	     /* PIECE each */
+	struct seen *block;	     /* BLOCK of them */
+	struct logfile_place *start; /* of each block of this log */
+	size_t starts, starts_room;
+};
+
+static void
+release(struct work *w)
+{
+	if (w->bits != NULL)
+		(void)munmap(w->bits, w->bits_len);
+	free(w->disk);
+	free(w->data);
+	free(w->block);
+	free(w->start);
+}
+
+void
+compare_release(struct compare *c)
+{
+	free(c->differ);
+	*c = (struct compare){0};
+}
+
+/* ---- forwards ---- */
+
+static int
+check_entry(const struct logfile *f, const struct wlog_entry *b, uint64_t index,
+    uint64_t size, struct err *e)
+{
+	if (b->off + b->len <= size)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+	    "%s: entry %" PRIu64 " goes to byte %" PRIu64
+	    " of a volume that has %" PRIu64 ": this is the log of another "
+	    "disk",
+	    logfile_name(f), index, b->off + b->len, size);
+}
+
+int
+compare_check(
+    const struct chain *c, uint64_t size, struct compare *out, struct err *e)
+{
+	struct logfile_place start = {0}, p;
+	struct wlog_entry b;
+	uint32_t i;
+	int got;
+
+	for (i = 0; i < c->count; i++) {
+		if (logfile_seek(c->log[i], &start, e) < 0)
+			return -1;
+		for (;;) {
+			logfile_tell(c->log[i], &p);
+			got = logfile_next(c->log[i], &b, e);
+			if (got < 0)
+				return -1;
+			if (got == 0)
+				break;
+			if (check_entry(c->log[i], &b, p.index, size, e) < 0)
+				return -1;
+			out->entries++;
+			out->written += b.stored;
+		}
+	}
+	return 0;
+}
+
+/* Where each block of entries begins. */
+static int
+find_starts(struct work *w, struct err *e)
+{
+	struct logfile_place p = {0};
+	struct wlog_entry b;
+	int got = 1;
+
+	w->starts = 0;
+	if (logfile_seek(w->log, &p, e) < 0)
+		return -1;
+	while (got == 1) {
+		logfile_tell(w->log, &p);
+		if (p.index % BLOCK == 0) {
+			if (w->starts == w->starts_room) {
+				size_t room = 2 * w->starts_room + 64;
+				void *more = reallocarray(
+				    w->start, room, sizeof(*w->start));
+
+				if (more == NULL)
+					return err_set(e, ERR_RETRY,
+					    "no memory to compare");
+				w->start = more;
+				w->starts_room = room;
+			}
+			w->start[w->starts++] = p;
+		}
+		got = logfile_next(w->log, &b, e);
+	}
+	return got;
+}
+
+/* ---- one range ---- */
+
+static bool
+is_covered(const struct work *w, uint64_t unit)
+{
+	return (w->bits[unit / 64] >> unit % 64 & 1) != 0;
+}
+
+static int
+add_range(struct compare *c, uint64_t off, uint64_t len, struct err *e)
+{
+	struct compare_range *last =
+	    c->count == 0 ? NULL : &c->differ[c->count - 1];
+
+	if (last != NULL && last->off + last->len == off) {
+		last->len += len;
+		return 0;
+	}
+	if (c->count >= RANGES)
+		return err_set(e, ERR_REFUSED,
+		    "the disk differs from the log in more than %d places",
+		    RANGES);
+	if (c->count == c->room) {
+		uint32_t room = 2 * c->room + 16;
+		void *more = reallocarray(c->differ, room, sizeof(*c->differ));
+
+		if (more == NULL)
+			return err_set(e, ERR_RETRY, "no memory to compare");
+		c->differ = more;
+		c->room = room;
+	}
+	c->differ[c->count++] = (struct compare_range){off, len};
+	return 0;
+}
+
+/* At most PIECE bytes that no later entry has written to. */
+static int
+compare_piece(struct work *w, const struct wlog_entry *b, uint64_t off,
+    uint64_t len, struct err *e)
+{
+	bool discard = b->stored == 0;
+	uint64_t i, n;
+
+	if (io_read_at(w->fd, w->disk, len, off, e) < 0)
+		return err_at(e, "read the disk");
+	if (discard)
+		memset(w->data, 0, len);
+	else if (logfile_data(w->log, off - b->off, w->data, len, e) < 0)
+		return -1;
+	*(discard ? &w->out->discarded : &w->out->compared) += len;
+	if (memcmp(w->disk, w->data, len) == 0)
+		return 0;
+	for (i = 0; i < len; i += n) {
+		n = len - i < w->unit ? len - i : w->unit;
+		if (memcmp(w->disk + i, w->data + i, n) == 0)
+			continue;
+		*(discard ? &w->out->kept : &w->out->differing) += n;
+		if (add_range(w->out, off + i, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+compare_entry(struct work *w, const struct seen *s, struct err *e)
+{
+	uint64_t u = s->b.off / w->unit, end = u + s->b.len / w->unit;
+	uint64_t most = w->unit < PIECE ? PIECE / w->unit : 1;
+	struct wlog_entry again;
+
+	if (s->b.len == 0)
+		return 0;
+	/* So that its data can be had. */
+	if (logfile_seek(w->log, &s->place, e) < 0 ||
+	    logfile_next(w->log, &again, e) < 0)
+		return -1;
+	while (u < end) {
+		uint64_t from;
+
+		while (u < end && is_covered(w, u))
+			u++;
+		for (from = u; u < end && u - from < most && !is_covered(w, u);
+		     u++)
+			w->bits[u / 64] |= UINT64_C(1) << u % 64;
+		if (u > from && compare_piece(w, &s->b, from * w->unit,
+				    (u - from) * w->unit, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- backwards ---- */
+
+static int
+compare_block(struct work *w, const struct logfile_place *start, struct err *e)
+{
+	int n, got = 1;
+
+	if (logfile_seek(w->log, start, e) < 0)
+		return -1;
+	for (n = 0; n < BLOCK; n++) {
+		logfile_tell(w->log, &w->block[n].place);
+		got = logfile_next(w->log, &w->block[n].b, e);
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+	}
+	while (n-- > 0)
+		if (compare_entry(w, &w->block[n], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+prepare(struct work *w, const struct chain *c, struct err *e)
+{
+	uint32_t i;
+	void *p;
+
+	w->unit = PIECE;
+	for (i = 0; i < c->count; i++)
+		if (logfile_super(c->log[i])->sector < w->unit)
+			w->unit = logfile_super(c->log[i])->sector;
+	w->bits_len = (size_t)(w->size / w->unit / 8 + 16);
+	p = mmap(NULL, w->bits_len, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return err_sys(
+		    e, "memory to compare; --no-compare goes without");
+	w->bits = p;
+	w->disk = malloc(PIECE);
+	w->data = malloc(PIECE);
+	w->block = calloc(BLOCK, sizeof(*w->block));
+	if (w->disk == NULL || w->data == NULL || w->block == NULL)
+		return err_set(e, ERR_RETRY, "no memory to compare");
+	return 0;
+}
+
+int
+compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
+    struct err *e)
+{
+	AUTO(release) struct work w = {.out = out, .fd = fd, .size = size};
+	uint32_t i;
+	size_t k;
+
+	if (prepare(&w, c, e) < 0)
+		return -1;
+	for (i = c->count; i-- > 0;) {
+		w.log = c->log[i];
+		if (find_starts(&w, e) < 0)
+			return -1;
+		for (k = w.starts; k-- > 0;)
+			if (compare_block(&w, &w.start[k], e) < 0)
+				return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prepare: a new chain of logs for a volume. Each log gets a superblock and
+ * its mark, so that blklogwrites can go on behind it (log-append=on); for
+ * dm-log-writes, which begins anew, the mark is a message to send.
+ */
+#include "aimdriver/logwrites/chain.h"
+#include "aimdriver/logwrites/program.h"
+#include "aimdriver/logwrites/progress.h"
+#include "aimdriver/logwrites/target.h"
+
+#include "common/cleanup.h"
+#include "common/io.h"
+#include "common/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+detach(struct capture **c)
+{
+	capture_detach(*c);
+}
+
+/* A log may be overwritten, and what holds nothing. */
+static int
+check_unused(int fd, const char *path, struct err *e)
+{
+	uint8_t bytes[4096] = {0};
+	struct wlog_super s;
+	ssize_t n = io_read_some_at(fd, bytes, sizeof(bytes), 0, e);
+
+	if (n < 0)
+		return err_at(e, "read %s", path);
+	if (io_is_zero(bytes, (size_t)n) ||
+	    wlog_super_decode(bytes, (size_t)n, &s, NULL) == VERDICT_WHOLE)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+	    "%s holds something that is no write log: it is not overwritten",
+	    path);
+}
+
+static int
+write_log(const char *path, uint32_t sector, const struct uuid *id, uint64_t n,
+    struct err *e)
+{
+	struct wlog_super s = {.entries = 1, .sector = sector};
+	struct wlog_entry mark = {.flags = WLOG_MARK};
+	AUTO_FREE uint8_t *bytes = calloc(2, sector);
+	AUTO_CLOSE int fd = -1;
+
+	if (bytes == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	fd = sys_openat(
+	    AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0660);
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	if (check_unused(fd, path, e) < 0)
+		return -1;
+	(void)chain_mark(id, n, mark.mark);
+	mark.mark_len = strlen(mark.mark);
+	wlog_super_encode(&s, bytes);
+	if (!wlog_entry_encode(&mark, sector, bytes + sector))
+		return err_set(e, ERR_REFUSED,
+		    "a mark does not fit into a sector of %u bytes", sector);
+	if (io_write_at(fd, bytes, (size_t)2 * sector, 0, e) < 0 ||
+	    io_fsync(fd, path, e) < 0)
+		return err_at(e, "write %s", path);
+	return 0;
+}
+
+/* What the group is like when the chain begins. */
+static int
+begin_chain(const struct options *o, const struct target *t, struct progress *p,
+    struct err *e)
+{
+	AUTO(detach) struct capture *c = NULL;
+	struct capture_copyins copyins;
+	struct capture_status st;
+
+	if (capture_attach(o->home, &t->group, CAPTURE_INSPECT, &c, e) < 0 ||
+	    capture_copyins(c, &copyins, e) < 0)
+		return -1;
+	capture_status(c, &st);
+	if (st.mode != CAPTURE_ON || copyins.running || st.needs_recovery ||
+	    st.suspect)
+		return err_set(e, ERR_REFUSED,
+		    "%s has no finished base: pair its group, run "
+		    "'aim-manager base' and wait for it, with nobody writing "
+		    "to the disk; then prepare its log",
+		    t->info.path);
+	*p = (struct progress){.volume = t->info.uuid,
+	    .copyins = copyins.count,
+	    .boots = st.boots};
+	return uuid_make(&p->chain, e);
+}
+
+static int
+prepare(const struct options *o, struct err *e)
+{
+	struct progress_file f = PROGRESS_FILE_NONE;
+	char mark[CHAIN_MARK];
+	struct progress p, none;
+	struct target t;
+	int i, r;
+
+	if (target_find(o->home, o->volume, &t, e) < 0 ||
+	    begin_chain(o, &t, &p, e) < 0)
+		return -1;
+	if (o->sector < WLOG_SECTOR_MIN || o->sector > WLOG_SECTOR_MAX)
+		return err_set(e, ERR_REFUSED,
+		    "a log's sector has 64 bytes to 16 MiB, a power of two");
+	for (i = 0; i < o->count; i++)
+		if (write_log(o->name[i], o->sector, &p.chain, (uint64_t)i, e) <
+		    0)
+			return -1;
+	r = progress_open(&f, o->home, &t.group, &p.chain, &none, e);
+	if (r == 0)
+		r = progress_store(&f, &p, e);
+	progress_close(&f);
+	if (r < 0)
+		return -1;
+	if (o->count == 0)
+		(void)printf("%s\n", chain_mark(&p.chain, 0, mark));
+	return 0;
+}
+
+int
+run_prepare(const struct options *o)
+{
+	struct err e;
+
+	return prepare(o, &e) < 0 ? complain(&e) : EXIT_DONE;
+}
