@@ -39,8 +39,10 @@ liblogwrites_a_SOURCES = \
 	aimdriver/logwrites/chain.c aimdriver/logwrites/chain.h \
 	aimdriver/logwrites/compare.c aimdriver/logwrites/compare.h \
 	aimdriver/logwrites/dump.c \
+	aimdriver/logwrites/export.c \
 	aimdriver/logwrites/import.c \
 	aimdriver/logwrites/logfile.c aimdriver/logwrites/logfile.h \
+	aimdriver/logwrites/logmaker.c aimdriver/logwrites/logmaker.h \
 	aimdriver/logwrites/prepare.c \
 	aimdriver/logwrites/program.h \
 	aimdriver/logwrites/progress.c aimdriver/logwrites/progress.h \

@@ -3,6 +3,7 @@
 #include "aimdriver/logwrites/program.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@ static const char usage[] =
     "       aim-logwrites prepare [--home H] --volume V [--sector N] "
     "[LOG...]\n"
     "       aim-logwrites import [--home H] --volume V [--unmarked]\n"
-    "           [--no-compare] [--dry-run] LOG...\n";
+    "           [--no-compare] [--dry-run] LOG...\n"
+    "       aim-logwrites export --out LOG [--volume UUID] [--sector N]\n"
+    "           [--base IMAGE] FILE|FOLDER...\n";
 
 static const char help[] =
     "\n"
@@ -26,12 +29,17 @@ static const char help[] =
     "  import       puts the writes of finished logs into the stream of the\n"
     "               volume's group, in order; one that was interrupted goes\n"
     "               on where it was\n"
+    "  export       makes a write log of journal files of one stream, in\n"
+    "               order, that other tools can replay\n"
     "  dump         shows what a log holds, entry by entry; L a flush comes\n"
     "               first, F force unit access, M the file system's own\n"
     "               data, ? flags that are not known\n"
     "\n"
     "  --home H     the site's home; else AIM_HOME, else /var/lib/aim\n"
     "  --volume V   the protected disk: its path, or the volume's UUID\n"
+    "  --out LOG    the log to be made; it must not be there yet\n"
+    "  --base IMAGE what the volume held before the first file; needed when\n"
+    "               that begins no base and writes are not in whole sectors\n"
     "  --sector N   bytes of a log sector (512)\n"
     "  --unmarked   import a log that was not prepared: you say that it is\n"
     "               all that was written since the base\n"
@@ -58,6 +66,8 @@ enum {
 	UNMARKED,
 	NO_COMPARE,
 	DRY_RUN,
+	OUT,
+	BASE,
 };
 
 static const struct option known[] = {
@@ -69,18 +79,21 @@ static const struct option known[] = {
     {"unmarked", no_argument, NULL, UNMARKED},
     {"no-compare", no_argument, NULL, NO_COMPARE},
     {"dry-run", no_argument, NULL, DRY_RUN},
+    {"out", required_argument, NULL, OUT},
+    {"base", required_argument, NULL, BASE},
     {0},
 };
 
 static const struct command {
 	const char *name;
 	int (*run)(const struct options *o);
-	int least; /* names */
-	bool volume;
+	int least;	  /* names */
+	bool volume, out; /* are needed */
 } commands[] = {
-    {"dump", run_dump, 1, false},
-    {"import", run_import, 1, true},
-    {"prepare", run_prepare, 0, true},
+    {"dump", run_dump, 1, false, false},
+    {"export", run_export, 1, false, true},
+    {"import", run_import, 1, true, false},
+    {"prepare", run_prepare, 0, true, false},
 };
 
 int
@@ -98,61 +111,71 @@ misused(void)
 	return EXIT_USAGE;
 }
 
-/* 1: go on; else the exit status is ready. */
-static int
-read_options(int argc, char **argv, struct options *o, int *status)
+static bool
+read_number(const char *text, unsigned *out)
 {
 	char *end;
-	int c;
+	unsigned long n = strtoul(text, &end, 10);
 
-	while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0)
-		switch (c) {
-		case JSON:
-			o->json = true;
-			break;
-		case AT_HOME:
-			o->home = optarg;
-			break;
-		case VOLUME:
-			o->volume = optarg;
-			break;
-		case SECTOR:
-			o->sector = (unsigned)strtoul(optarg, &end, 10);
-			if (*end == '\0')
-				break;
-			*status = misused();
-			return 0;
-		case UNMARKED:
-			o->unmarked = true;
-			break;
-		case NO_COMPARE:
-			o->no_compare = true;
-			break;
-		case DRY_RUN:
-			o->dry_run = true;
-			break;
-		case HELP:
-			(void)printf("%s%s", usage, help);
-			*status = EXIT_DONE;
-			return 0;
-		default:
-			*status = misused();
-			return 0;
-		}
-	return 1;
+	if (*text == '\0' || *end != '\0' || n > UINT_MAX)
+		return false;
+	*out = (unsigned)n;
+	return true;
+}
+
+/* False: it is not one. */
+static bool
+take_option(int c, struct options *o)
+{
+	switch (c) {
+	case JSON:
+		o->json = true;
+		return true;
+	case AT_HOME:
+		o->home = optarg;
+		return true;
+	case VOLUME:
+		o->volume = optarg;
+		return true;
+	case OUT:
+		o->out = optarg;
+		return true;
+	case BASE:
+		o->base = optarg;
+		return true;
+	case SECTOR:
+		return read_number(optarg, &o->sector);
+	case UNMARKED:
+		o->unmarked = true;
+		return true;
+	case NO_COMPARE:
+		o->no_compare = true;
+		return true;
+	case DRY_RUN:
+		o->dry_run = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 int
 main(int argc, char **argv)
 {
 	struct options o = {.home = getenv("AIM_HOME"), .sector = 512};
-	int status = EXIT_USAGE;
 	size_t i;
+	int c;
 
 	if (o.home == NULL)
 		o.home = "/var/lib/aim";
-	if (read_options(argc, argv, &o, &status) == 0)
-		return status;
+	while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+		if (c == HELP) {
+			(void)printf("%s%s", usage, help);
+			return EXIT_DONE;
+		}
+		if (!take_option(c, &o))
+			return misused();
+	}
 	if (optind == argc)
 		return misused();
 	o.count = argc - optind - 1;
@@ -160,7 +183,8 @@ main(int argc, char **argv)
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[optind], commands[i].name) == 0 &&
 		    o.count >= commands[i].least &&
-		    (!commands[i].volume || o.volume != NULL))
+		    (!commands[i].volume || o.volume != NULL) &&
+		    (!commands[i].out || o.out != NULL))
 			return commands[i].run(&o);
 	return misused();
 }

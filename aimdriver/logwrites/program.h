@@ -17,7 +17,7 @@ enum {
 
 /* What was typed; what is absent is NULL or false. */
 struct options {
-	const char *home, *volume;
+	const char *home, *volume, *out, *base;
 	unsigned sector; /* bytes */
 	bool json, unmarked, no_compare, dry_run;
 	int count; /* of what is not an option */
@@ -25,6 +25,7 @@ struct options {
 };
 
 int run_dump(const struct options *o);
+int run_export(const struct options *o);
 int run_import(const struct options *o);
 int run_prepare(const struct options *o);
 
