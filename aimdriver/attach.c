@@ -7,7 +7,7 @@
  * `attached` locked (shared) as long as it lives; who can have that lock
  * alone knows that no writer is there.
  */
-#include "aimdriver/control.h"
+#include "aimdriver/activity.h"
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -51,11 +51,15 @@ release(struct capture **p)
 	for (i = 0; i < JOURNAL_VOLUME_LIMIT; i++)
 		close_fd(c->volume_fd[i]);
 	close_fd(c->attached_fd);
+	close_fd(c->activity_fd);
 	close_fd(c->segments_fd);
 	close_fd(c->control_fd);
 	close_fd(c->dir);
 	if (c->segments != NULL)
 		(void)munmap(c->segments, SEGMENTS_LEN);
+	if (c->activity != NULL)
+		(void)munmap(
+		    c->activity, c->activity_count * sizeof(*c->activity));
 	if (c->ctl != NULL)
 		(void)munmap(c->ctl, sizeof(*c->ctl));
 	(void)pthread_mutex_destroy(&c->local);
@@ -87,6 +91,7 @@ allocate(const char *home, const struct uuid *group, unsigned flags,
 	c->flags = flags;
 	c->group = *group;
 	c->dir = c->control_fd = c->segments_fd = c->attached_fd = -1;
+	c->activity_fd = -1;
 	for (i = 0; i < JOURNAL_VOLUME_LIMIT; i++)
 		c->volume_fd[i] = -1;
 	(void)pthread_mutex_init(&c->local, NULL);
@@ -167,6 +172,8 @@ map_and_boot(struct capture *c, struct err *e)
 	if (r == 0)
 		r = control_map(c, e);
 	if (r == 0)
+		r = activity_open(c, e);
+	if (r == 0)
 		r = control_boot(c, e);
 	if (!c->read_only && io_unlock(c->control_fd, &why) < 0 && r == 0) {
 		*e = why;
@@ -202,6 +209,7 @@ move_all_up(struct capture *c)
 	move_up(&c->control_fd);
 	move_up(&c->segments_fd);
 	move_up(&c->attached_fd);
+	move_up(&c->activity_fd);
 	for (i = 0; i < c->volume_count; i++)
 		move_up(&c->volume_fd[i]);
 }
@@ -353,7 +361,7 @@ capture_owns_fd(const struct capture *c, int fd)
 	if (fd < 0)
 		return false;
 	if (fd == c->dir || fd == c->control_fd || fd == c->segments_fd ||
-	    fd == c->attached_fd)
+	    fd == c->attached_fd || fd == c->activity_fd)
 		return true;
 	for (i = 0; i < c->volume_count; i++)
 		if (fd == c->volume_fd[i])
@@ -387,7 +395,8 @@ put_volume(struct capture *c, const struct capture_volume *v, struct err *e)
 {
 	uint32_t n = c->volume_count;
 
-	if (control_put_volume(c->control_fd, c->ctl, n, v, e) < 0 ||
+	if (activity_add(c, n, &v->uuid, e) < 0 ||
+	    control_put_volume(c->control_fd, c->ctl, n, v, e) < 0 ||
 	    control_sync_all(c, e) < 0)
 		return -1;
 	atomic_store(&c->ctl->volumes, control_join_volumes(c->ctl, n + 1));

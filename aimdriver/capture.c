@@ -4,7 +4,7 @@
  * those of capture.h; nothing here but the change itself and, rarely, waiting
  * and settling, calls the kernel.
  */
-#include "aimdriver/control.h"
+#include "aimdriver/activity.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -251,7 +251,32 @@ wait_for_room(struct job *j)
 	return CHUNK_AGAIN;
 }
 
-/* Mode OFF: the change alone, with the locks held. */
+/*
+ * Before the change: the group is known to be in use, and what will differ
+ * from its mirrors is marked. The locks are held. (A change of size makes
+ * zeroes of, or takes away, all between the old and the new end.)
+ */
+static int
+remember(struct job *j)
+{
+	struct capture *c = j->c;
+	uint64_t from = j->off, to = j->off + j->len;
+
+	if (j->req->op == OP_RESIZE) {
+		from = j->off < j->size ? j->off : j->size;
+		to = j->off < j->size ? j->size : j->off;
+	} else if (j->extends && j->size < from)
+		from = j->size;
+	if (atomic_load_explicit(&c->ctl->marks, memory_order_relaxed) !=
+		MARK_WRITING &&
+	    reserve_mark(c) < 0)
+		return -1;
+	if (from == to || activity_is_hot(c, j->req->volume, from, to - from))
+		return 0;
+	return activity_mark(c, j->req->volume, from, to - from);
+}
+
+/* Mode OFF or PASSTHROUGH: the change alone, with the locks held. */
 static int64_t
 pass(struct job *j)
 {
@@ -359,9 +384,7 @@ transact(struct job *j, int64_t *n)
 	bool clean = false;
 
 	step(STEP_LOCKED);
-	if (atomic_load_explicit(&c->ctl->marks, memory_order_relaxed) !=
-		MARK_WRITING &&
-	    reserve_mark(c) < 0)
+	if (remember(j) < 0)
 		return -EIO;
 	switch (reserve(c, w, count, false, align, t)) {
 	case RESERVE_OK:
@@ -394,11 +417,12 @@ one_chunk(struct job *j, int64_t *n)
 
 	if (r != 0)
 		return r;
-	if (__builtin_expect(!is_capturing(j->c), 0)) {
-		*n = pass(j);
-		r = CHUNK_DONE;
-	} else
+	if (__builtin_expect(is_capturing(j->c), 1))
 		r = transact(j, n);
+	else if (is_passing_through(j->c) && remember(j) < 0)
+		r = -EIO;
+	else
+		*n = pass(j);
 	hold_release_range(j->c, &j->hold);
 	return r;
 }

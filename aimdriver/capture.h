@@ -14,7 +14,8 @@
  *   2 a lock left dirty by a dead owner: everything is released, its
  *     unfinished transactions are settled, and 1 is begun anew.
  *   3 first write since the group was last clean: the mark `unclean` is made
- *     durable (the activity log will take its place).
+ *     durable. First write to an extent of 4 MiB that is not marked in the
+ *     activity log: the mark is made durable (design 9.10, activity.h).
  *   4 reservation, under the reserve lock: mode, number, slot, room. The slot
  *     says what it is for before the reservation word is advanced by one
  *     atomic store. A full segment is rolled over here; the spool limit is
@@ -75,7 +76,7 @@ struct capture;
 enum capture_mode {
 	CAPTURE_OFF = 1, /* before the first base: writes pass */
 	CAPTURE_ON = 2,
-	CAPTURE_PASSTHROUGH = 3, /* (next release) */
+	CAPTURE_PASSTHROUGH = 3, /* only marked, to be copied in (9.11) */
 };
 
 enum capture_policy { CAPTURE_BLOCK = 1, CAPTURE_FAIL = 2 };
@@ -136,7 +137,8 @@ enum {
 
 /*
  * Maps the control file, re-initialises it if the machine has booted since
- * (9.13; a group with the unclean mark then has needs_recovery and mode OFF),
+ * (9.13; a group with the unclean mark then has needs_recovery and mode
+ * PASSTHROUGH),
  * checks each volume's path, device, inode and, on the first attach, size and
  * times (9.12: REFUSED, "changed outside AIM"). Descriptors are close-on-exec
  * and >= 1000 where the limit allows.
@@ -286,12 +288,12 @@ int capture_expand(struct capture *c, uint32_t volume, uint64_t size,
 /*
  * Copies in one extent of at most CAPTURE_CHUNK (data) or CAPTURE_HOLE_CHUNK
  * (when it is a hole): reads it under its range lock and puts it into the
- * stream as COPYIN or COPYIN_ZERO. *done is how far it got (>= 1 unless at
- * the volume's end: 0). Never waits for the spool limit.
+ * stream as COPYIN or COPYIN_ZERO. Never beyond `end`. *done is how far it got
+ * (>= 1 unless at the volume's end: 0). Never waits for the spool limit.
  */
 #define CAPTURE_HOLE_CHUNK (UINT64_C(1) << 26)
 int capture_copyin(struct capture *c, uint32_t volume, uint64_t off,
-    uint64_t *done, struct err *e) CHECKED;
+    uint64_t end, uint64_t *done, struct err *e) CHECKED;
 
 /* ---- sealing (coordinator) ---- */
 
@@ -371,9 +373,9 @@ void capture_set_spool(struct capture *c, uint64_t bytes, uint64_t limit,
  * After an unclean boot, when the group is suspect, when its control file was
  * lost (`next` is beyond what it knows), or when what it holds from `next` on
  * makes no sense: throws away what segments hold (after a boot it is kept
- * aside as *.broken), next number = `next`, mode OFF, needs_recovery and
- * suspect false. The unclean mark stays until capture_close_clean. REFUSED
- * when there is nothing to recover.
+ * aside as *.broken), next number = `next`, mode PASSTHROUGH (OFF if it was
+ * that), needs_recovery and suspect false. The unclean mark stays until
+ * capture_close_clean. REFUSED when there is nothing to recover.
  */
 int capture_recover(struct capture *c, uint64_t next, struct err *e) CHECKED;
 
@@ -383,6 +385,39 @@ int capture_recover(struct capture *c, uint64_t next, struct err *e) CHECKED;
  * mark away, durably. 1 done (or already clean), 0 not now, -1.
  */
 int capture_close_clean(struct capture *c, struct err *e) CHECKED;
+
+/* ---- the activity log (coordinator; design 9.10) ---- */
+
+#define CAPTURE_EXTENT (UINT64_C(4) << 20)
+/* The number of the extent that has byte `off`. */
+uint64_t capture_extent_of(uint64_t off);
+
+/* No extent of the volume from this one on is marked by itself. */
+uint64_t capture_marks_end(struct capture *c, uint32_t volume);
+/*
+ * Sets bit i of `bits` (count of them; others stay) for each extent of the
+ * volume that is marked, or sets *all: the log is damaged, lost, or was.
+ */
+int capture_marked(struct capture *c, uint32_t volume, uint8_t *bits,
+    uint64_t count, bool *all, struct err *e) CHECKED;
+/* How many are marked in all volumes, without a lock; UINT64_MAX: all. */
+uint64_t capture_marked_count(struct capture *c);
+/*
+ * The next writer to the extent must mark it again, which costs it no sync as
+ * long as the mark is there. True: all transactions on it so far are complete.
+ */
+bool capture_cool(struct capture *c, uint32_t volume, uint64_t extent);
+/*
+ * Takes away the marks of those of the extents in `bits` that are not hot
+ * again. To be called when all transactions up to the moment after they were
+ * cooled are in durable files, and capture_flush_volumes has succeeded since.
+ * Returns how many, or -1.
+ */
+int64_t capture_unmark(struct capture *c, uint32_t volume, const uint8_t *bits,
+    uint64_t count, struct err *e) CHECKED;
+/* All that counted as marked because the log was damaged is copied in, durably,
+ * and flushed: from here on only marks count. */
+int capture_forgive(struct capture *c, struct err *e) CHECKED;
 
 /* fdatasync of every volume, begun now; what was completed before is on the
  * disk when it returns 0. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control: making, mapping and re-initialising a group's shared files. */
-#include "aimdriver/control.h"
+#include "aimdriver/activity.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -80,7 +80,8 @@ init_locks(struct control *ctl, uint32_t volumes, struct err *e)
 
 	if (control_init_lock(&ctl->reserve, e) < 0 ||
 	    control_init_lock(&ctl->settle, e) < 0 ||
-	    control_init_lock(&ctl->notes, e) < 0)
+	    control_init_lock(&ctl->notes, e) < 0 ||
+	    control_init_lock(&ctl->activity, e) < 0)
 		return -1;
 	for (i = 0; i < CONTROL_STRIPES; i++)
 		if (control_init_lock(&ctl->stripe[i], e) < 0)
@@ -477,7 +478,8 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 		/* Known for good before anything is thrown away. */
 		if (atomic_load(&ctl->needs_recovery) == RECOVERY_NONE)
 			atomic_store(&ctl->needs_recovery, RECOVERY_BOOT);
-		p.mode = CAPTURE_OFF;
+		/* From here on, too, every write is remembered. */
+		p.mode = CAPTURE_PASSTHROUGH;
 		if (control_sync_marks(c, e) < 0 ||
 		    set_segments_aside(c, e) < 0)
 			return -1;
@@ -495,7 +497,8 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 	for (i = 0; i < c->volume_count; i++)
 		if (ctl->volume[i].kind == VOLUME_FILE)
 			atomic_store(&ctl->volume[i].dev, 0);
-	if (init_locks(ctl, c->volume_count, e) < 0 ||
+	if (activity_boot(c, unclean, e) < 0 ||
+	    init_locks(ctl, c->volume_count, e) < 0 ||
 	    control_sync_all(c, e) < 0)
 		return -1;
 	atomic_fetch_add(&ctl->boots, 1);

@@ -129,7 +129,7 @@ struct control {
 	_Atomic uint32_t listening;
 	_Alignas(64) _Atomic uint32_t room; /* futex: the spool has room */
 	_Atomic uint32_t waiting;
-	struct control_lock settle, notes;
+	struct control_lock settle, notes, activity;
 
 	_Alignas(4096) struct control_lock stripe[CONTROL_STRIPES];
 	_Alignas(4096) struct control_segment segment[CONTROL_SEGMENTS];
@@ -221,7 +221,9 @@ enum { VOLUME_BUCKETS = 4096 };
 
 struct capture {
 	struct control *ctl;
-	uint8_t *segments;	 /* SEGMENTS_LEN bytes of address space */
+	uint8_t *segments;	   /* SEGMENTS_LEN bytes of address space */
+	struct activity *activity; /* one for each volume; activity.h */
+	uint32_t activity_count;
 	_Atomic uint8_t *opened; /* one for each place */
 	struct volume_id *id;	 /* JOURNAL_VOLUME_LIMIT of them */
 	uint32_t *bucket;	 /* VOLUME_BUCKETS; index + 1 */
@@ -232,7 +234,7 @@ struct capture {
 	uint32_t volume_count; /* private copy: cannot be changed under us */
 	uint64_t seed;
 	struct uuid group;
-	int dir, control_fd, segments_fd, attached_fd;
+	int dir, control_fd, segments_fd, attached_fd, activity_fd;
 	int lowest_fd; /* of all those */
 	pthread_mutex_t local, text, syncing;
 	uint64_t synced; /* the journal is durable up to here; under syncing */
@@ -263,6 +265,13 @@ enum capture_step {
 	STEP_SETTLING,
 	STEP_REREAD,
 	STEP_SETTLED,
+	STEP_COLD,
+	STEP_MARKING, /* bit set, not its sector's sum */
+	STEP_MARKED,  /* not yet on the disk */
+	STEP_MARK_SYNCED,
+	STEP_HOT,
+	STEP_COOLING, /* no longer hot; somebody may be on the way */
+	STEP_UNMARKING,
 	STEP_COUNT,
 };
 extern void (*capture_test_step)(enum capture_step step);
@@ -288,6 +297,14 @@ is_capturing(const struct capture *c)
 	return place_split(
 		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
 		   .mode == CAPTURE_ON;
+}
+
+static inline bool
+is_passing_through(const struct capture *c)
+{
+	return place_split(
+		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
+		   .mode == CAPTURE_PASSTHROUGH;
 }
 
 /* capture.c: keeps the text for capture_trouble; returns -1. */

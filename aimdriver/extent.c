@@ -127,8 +127,8 @@ guess(struct capture *c, uint32_t volume, uint64_t off, uint64_t size)
 }
 
 int
-capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t *done,
-    struct err *e)
+capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t end,
+    uint64_t *done, struct err *e)
 {
 	_Atomic uint64_t *live;
 	struct hold h = {.volume = volume};
@@ -138,7 +138,7 @@ capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t *done,
 	if (volume >= c->volume_count || c->volume_fd[volume] < 0)
 		return err_set(e, ERR_REFUSED, "no volume %u to copy", volume);
 	live = &c->ctl->volume[volume].size;
-	size = atomic_load(live);
+	size = least(end, atomic_load(live));
 	if (off >= size) {
 		*done = 0;
 		return 0;
@@ -147,7 +147,7 @@ capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t *done,
 	hold_range(c, &h, off, len);
 	if (hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "copy in at offset %ju", (uintmax_t)off);
-	size = atomic_load(live);
+	size = least(end, atomic_load(live));
 	n = off >= size ? 0 : -EIO;
 	if (n != 0 && reserve_mark(c) == 0)
 		n = extent_capture(

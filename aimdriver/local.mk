@@ -14,6 +14,9 @@ libaimdriver_a_SOURCES += \
 
 # the capture core
 libaimdriver_a_SOURCES += \
+	aimdriver/activity.c aimdriver/activity.h \
+	aimdriver/activity_cool.c \
+	aimdriver/activity_mark.c \
 	aimdriver/attach.c \
 	aimdriver/attached.c \
 	aimdriver/capture.c aimdriver/capture.h \

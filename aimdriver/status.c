@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: positions, modes, notes and the clean close of a group. */
-#include "aimdriver/control.h"
+#include "aimdriver/activity.h"
 
 #include "common/io.h"
 #include "common/sys.h"
@@ -241,8 +241,9 @@ capture_set_mode(struct capture *c, enum capture_mode mode, struct err *e)
 	struct hold h;
 	int r = 0;
 
-	if (mode != CAPTURE_OFF && mode != CAPTURE_ON)
-		return err_set(e, ERR_REFUSED, "no such mode in this release");
+	if (mode != CAPTURE_OFF && mode != CAPTURE_ON &&
+	    mode != CAPTURE_PASSTHROUGH)
+		return err_set(e, ERR_REFUSED, "no such mode");
 	if (mode == CAPTURE_ON && atomic_load(&c->ctl->needs_recovery) != 0)
 		return err_set(e, ERR_REFUSED,
 		    "the group was not closed cleanly before the machine "
@@ -276,7 +277,11 @@ capture_recover(struct capture *c, uint64_t next, struct err *e)
 	else if (!reserve_lock(c))
 		(void)err_set(e, ERR_RETRY, "%s", c->trouble);
 	else {
-		control_empty(c, next, CAPTURE_OFF);
+		/* Mirrors have a base: what is written is remembered. */
+		control_empty(c, next,
+		    place_split(atomic_load(&c->ctl->word)).mode == CAPTURE_OFF
+			? CAPTURE_OFF
+			: CAPTURE_PASSTHROUGH);
 		unlock_plain(&c->ctl->reserve);
 		atomic_store(&c->ctl->needs_recovery, 0);
 		atomic_store(&c->ctl->suspect, 0);
@@ -293,7 +298,8 @@ is_all_sealed(struct capture *c)
 {
 	uint64_t next = next_number(c);
 
-	return atomic_load(&c->ctl->sealed) + 1 == next &&
+	return !is_passing_through(c) &&
+	       atomic_load(&c->ctl->sealed) + 1 == next &&
 	       settled_upto(c) == next &&
 	       atomic_load(&c->ctl->needs_recovery) == 0;
 }
@@ -322,7 +328,7 @@ close_locked(struct capture *c, struct err *e)
 	/* All of it first, then the mark: what is on disk when the mark is
 	 * gone is what the next boot goes by. */
 	if (volumes_sync(c, e) < 0 || volumes_note(c, false, e) < 0 ||
-	    control_sync_all(c, e) < 0)
+	    activity_reset(c, e) < 0 || control_sync_all(c, e) < 0)
 		return -1;
 	atomic_store(&c->ctl->marks, MARK_TIMES);
 	if (control_sync_marks(c, e) < 0) {

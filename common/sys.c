@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static sys_judge *the_judge;
@@ -22,7 +23,7 @@ sys_op_name(enum sys_op op)
 {
 	static const char *const names[SYS_OP_COUNT] = {"open", "pread",
 	    "pwrite", "fsync", "fdatasync", "rename", "link", "unlink", "mkdir",
-	    "ftruncate", "fallocate", "ioctl"};
+	    "ftruncate", "fallocate", "ioctl", "msync"};
 
 	return (unsigned)op < SYS_OP_COUNT ? names[op] : "?";
 }
@@ -106,6 +107,12 @@ int
 sys_fdatasync(int fd)
 {
 	return judged(SYS_FDATASYNC, NULL, fd) < 0 ? -1 : fdatasync(fd);
+}
+
+int
+sys_msync(void *at, size_t len)
+{
+	return judged(SYS_MSYNC, NULL, -1) < 0 ? -1 : msync(at, len, MS_SYNC);
 }
 
 int

@@ -29,6 +29,7 @@ enum sys_op {
 	SYS_FTRUNCATE,
 	SYS_FALLOCATE,
 	SYS_IOCTL,
+	SYS_MSYNC,
 	SYS_OP_COUNT,
 };
 
@@ -50,6 +51,8 @@ ssize_t sys_pwrite(int fd, const void *from, size_t len, uint64_t off);
 ssize_t sys_pwritev(int fd, const struct iovec *iov, int n, uint64_t off);
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);
+/* MS_SYNC; `at` is the start of a page. */
+int sys_msync(void *at, size_t len);
 /* flags as renameat2(2): RENAME_NOREPLACE, RENAME_EXCHANGE. */
 int sys_rename(
     int from_dir, const char *from, int to_dir, const char *to, unsigned flags);

@@ -10,7 +10,9 @@
  *   1 state/<group>.break: the end of the epoch, "prepared 0"
  *   2 recovery jobs are queued
  *   3 capture begins again after the tip, mode OFF
- *   4 mode ON, if any mirror has a base
+ *   4 mode ON, if any mirror has a base; then state/<group>.extents: after a
+ *     boot what the activity log has marked (design 9.10), with what an
+ *     earlier recovery has not finished; after all else, everything
  *   5 the note says "prepared 1"
  *   6 the next sealed file opens the new epoch
  *   7 the note is removed
@@ -36,7 +38,7 @@
 
 struct break_note {
 	uint32_t epoch; /* that ended */
-	unsigned prepared;
+	unsigned prepared, marked;
 };
 
 static const char *
@@ -56,9 +58,10 @@ store_note(struct source *s, bool prepared, struct err *e)
 	char name[BREAK_NAME_LEN];
 
 	if (buf_printf(&b, e,
-		"aim-break 1\nepoch %u\nprepared %d\nlast %ju\nreason %s\n",
-		s->tip.at.epoch_number, prepared, (uintmax_t)s->tip.at.last,
-		s->break_reason) < 0)
+		"aim-break 1\nepoch %u\nprepared %d\nmarked %d\nlast %ju\n"
+		"reason %s\n",
+		s->tip.at.epoch_number, prepared, s->break_marked,
+		(uintmax_t)s->tip.at.last, s->break_reason) < 0)
 		return -1;
 	if (io_write_file(
 		s->home->state, note_name(s, name), b.data, b.len, 0600, e) < 0)
@@ -84,8 +87,8 @@ load_note(struct source *s, struct break_note *out, struct err *e)
 	if (buf_add(&b, "", 1, e) < 0)
 		return -1;
 	if (sscanf((const char *)b.data,
-		"aim-break 1\nepoch %" SCNu32 "\nprepared %u\n", &out->epoch,
-		&out->prepared) != 2)
+		"aim-break 1\nepoch %" SCNu32 "\nprepared %u\nmarked %u\n",
+		&out->epoch, &out->prepared, &out->marked) != 3)
 		*out = (struct break_note){.epoch = s->tip.at.epoch_number};
 	return 1;
 }
@@ -127,6 +130,13 @@ reason_of(const struct source *s, const struct capture_status *st)
 	return NULL;
 }
 
+/* After a boot, and only then, it is known what may be missing. */
+static bool
+is_marked(const struct capture_status *st)
+{
+	return st->needs_recovery && !st->lost && !st->suspect;
+}
+
 void
 break_look(struct source *s)
 {
@@ -137,6 +147,7 @@ break_look(struct source *s)
 	reason = reason_of(s, &st);
 	if (reason != NULL) {
 		s->must_break = true;
+		s->break_marked = is_marked(&st);
 		set_reason(s, reason);
 	} else if (st.suspect && !s->must_break) {
 		/* Up to the gap everything is known; seal_one stops there.
@@ -172,6 +183,10 @@ break_open(struct source *s, struct err *e)
 	if (reason == NULL)
 		return 0;
 	set_reason(s, reason);
+	/* Nothing new: it was known when the note was made. */
+	s->break_marked =
+	    is_marked(&st) || (found == 1 && note.marked == 1 && !st.suspect &&
+				  st.reserved >= s->tip.at.last);
 	if (found == 1 && note.prepared == 1 && !st.needs_recovery &&
 	    !st.suspect && st.reserved >= s->tip.at.last) {
 		s->breaking = true;
@@ -181,8 +196,32 @@ break_open(struct source *s, struct err *e)
 	return break_run(s, e);
 }
 
-/* Whatever was under way or done must be done again; what was only asked for
- * stays as it is. */
+/* Is it enough to copy in what is marked for this one? Not when its last
+ * copy-in of everything has no durable end. */
+static bool
+may_be_marked(const struct source *s, const struct job *j)
+{
+	bool ended = j->state == JOB_DONE && j->end <= s->tip.at.last;
+
+	return s->break_marked && (ended || j->marked);
+}
+
+/* What was only asked for stays, but for how much. */
+static int
+widen(struct source *s, struct job *j, struct err *e)
+{
+	struct job next = *j;
+
+	if (!j->marked || s->break_marked)
+		return 0;
+	next.marked = false;
+	if (job_store(s->home, &next, e) < 0)
+		return -1;
+	*j = next;
+	return 0;
+}
+
+/* Whatever was under way or done must be done again. */
 static int
 queue_recoveries(struct source *s, bool *any, struct err *e)
 {
@@ -203,13 +242,44 @@ queue_recoveries(struct source *s, bool *any, struct err *e)
 			if (job_store(s->home, j, e) < 0)
 				return -1;
 		}
-		if (j->state == JOB_QUEUED)
+		if (j->state == JOB_QUEUED) {
+			if (widen(s, j, e) < 0)
+				return -1;
 			continue;
+		}
+		j->marked = may_be_marked(s, j);
 		if (job_restart(s->home, j,
 			j->state == JOB_DONE ? COPYIN_RECOVERY : j->kind,
 			e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* Capture is on: what was written before is marked, or in all of it. */
+static int
+note_extents(struct source *s, struct err *e)
+{
+	AUTO(extents_release) struct extents x = {0};
+	bool damaged = false;
+
+	if (extents_init(&x, s->capture, !s->break_marked, e) < 0)
+		return -1;
+	if (s->break_marked &&
+	    extents_add_marked(&x, s->capture, &damaged, e) < 0)
+		return -1;
+	if (s->recovering && extents_merge(&x, &s->extents, e) < 0)
+		return -1;
+	if (extents_store(s->home, &s->group.uuid, &x, e) < 0)
+		return -1;
+	if (damaged)
+		log_warn("the activity log was damaged or lost: it is not "
+			 "known what was being written, so whole volumes are "
+			 "copied in");
+	extents_release(&s->extents);
+	s->extents = x;
+	x = (struct extents){0};
+	s->recovering = true;
 	return 0;
 }
 
@@ -224,11 +294,14 @@ capture_anew(struct source *s, bool any, struct err *e)
 		st.reserved != s->tip.at.last) &&
 	    capture_recover(s->capture, s->tip.at.last + 1, e) < 0)
 		return -1;
-	if (any && capture_set_mode(s->capture, CAPTURE_ON, e) < 0)
+	if (capture_set_mode(s->capture, any ? CAPTURE_ON : CAPTURE_OFF, e) <
+		0 ||
+	    (any && note_extents(s, e) < 0))
 		return -1;
 	log_warn("%s; transactions after %ju are taken from the volumes anew, "
-		 "every mirror with a base is copied in again",
-	    s->break_reason, (uintmax_t)s->tip.at.last);
+		 "%s copied in again for every mirror with a base",
+	    s->break_reason, (uintmax_t)s->tip.at.last,
+	    s->break_marked ? "what was being written is" : "everything is");
 	return 0;
 }
 

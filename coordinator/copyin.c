@@ -47,6 +47,13 @@ copyin_pending(const struct source *s)
 	return false;
 }
 
+/* Bytes to copy in up to `end` of a volume. */
+static double
+amount(const struct source *s, const struct job *j, uint32_t i, uint64_t end)
+{
+	return (double)(j->marked ? extents_bytes(&s->extents, i, end) : end);
+}
+
 uint32_t
 copyin_percent(const struct source *s)
 {
@@ -57,11 +64,14 @@ copyin_percent(const struct source *s)
 	if (j == NULL)
 		return 0;
 	for (i = 0; i < s->volume_count; i++) {
-		total += (double)s->volumes[i].size;
+		uint64_t size = s->volumes[i].size;
+
+		total += amount(s, j, i, size);
 		if (i < j->volume)
-			done += (double)s->volumes[i].size;
+			done += amount(s, j, i, size);
+		else if (i == j->volume)
+			done += amount(s, j, i, j->off < size ? j->off : size);
 	}
-	done += (double)j->off;
 	return total > 0 && done < total ? (uint32_t)(100 * done / total) : 100;
 }
 
@@ -235,6 +245,7 @@ start_job(
 	next.end = 0;
 	next.volume = like->volume;
 	next.off = like->off;
+	next.marked = like->marked;
 	if (next.from == 0)
 		next.from = like->begin;
 	if (job_store(s->home, &next, e) < 0)
@@ -272,6 +283,7 @@ share_id(struct source *s, struct job *like, struct err *e)
 			continue;
 		if (!any)
 			*like = *j;
+		like->marked = like->marked && j->marked && s->recovering;
 		/* A mirror that is suspect accepts nothing but a base. */
 		if (j->kind == COPYIN_BASE)
 			like->kind = COPYIN_BASE;
@@ -318,6 +330,8 @@ begin(struct source *s, struct err *e)
 	if (any <= 0)
 		return any;
 	capture_status(s->capture, &st);
+	/* That flushes the volumes: what was written before is in no stream, and
+	 * marked nowhere, so it must not be lost here once the mirror has it. */
 	if (st.mode == CAPTURE_OFF &&
 	    capture_set_mode(s->capture, CAPTURE_ON, e) < 0)
 		return -1;
@@ -355,7 +369,13 @@ go_on(struct source *s, struct job *j, struct err *e)
 	for (extents = 0; extents < STEP_EXTENTS && copied < STEP_BYTES &&
 			  j->volume < s->volume_count;
 	     extents++) {
-		if (capture_copyin(s->capture, j->volume, j->off, &done, e) < 0)
+		uint64_t end = UINT64_MAX;
+
+		done = 0;
+		if ((!j->marked || extents_next(&s->extents, j->volume, j->off,
+				       &j->off, &end)) &&
+		    capture_copyin(
+			s->capture, j->volume, j->off, end, &done, e) < 0)
 			return err_at(e, "copy-in of volume %u", j->volume);
 		if (done == 0) {
 			j->volume++;

@@ -24,6 +24,7 @@
  *   state/<mirror>.recv         receiver's progress and trouble, for status
  *   state/<group>.source        sealer's progress and trouble, for status
  *   state/<group>.rebuild       the source role is to give way (rebuild.h)
+ *   state/<group>.extents       what an unfinished recovery copies in
  *
  * (<...> are UUIDs.) Files for status are "key value" lines, see note_*.
  */

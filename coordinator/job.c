@@ -111,7 +111,7 @@ static bool
 job_parse(char *text, size_t len, struct job *out)
 {
 	char *at = text, *sum, want[17];
-	uint64_t volume = 0;
+	uint64_t volume = 0, marked = 0;
 	struct job j = {0};
 	size_t body;
 
@@ -131,9 +131,11 @@ job_parse(char *text, size_t len, struct job *out)
 	    !take_number(&at, "end", UINT64_MAX, &j.end) ||
 	    !take_number(&at, "from", UINT64_MAX, &j.from) ||
 	    !take_number(&at, "volume", UINT32_MAX, &volume) ||
-	    !take_number(&at, "off", UINT64_MAX, &j.off) || at != sum)
+	    !take_number(&at, "off", UINT64_MAX, &j.off) ||
+	    !take_number(&at, "marked", 1, &marked) || at != sum)
 		return false;
 	j.volume = (uint32_t)volume;
+	j.marked = marked != 0;
 	*out = j;
 	return true;
 }
@@ -174,13 +176,14 @@ job_store(struct home *h, const struct job *j, struct err *e)
 
 	if (buf_printf(&b, e,
 		"aim-job 1\nid %s\ndestination %s\nmirror %s\nkind %s\n"
-		"state %s\nbegin %ju\nend %ju\nfrom %ju\nvolume %u\noff %ju\n",
+		"state %s\nbegin %ju\nend %ju\nfrom %ju\nvolume %u\noff %ju\n"
+		"marked %d\n",
 		uuid_text(&j->id, id), uuid_text(&j->destination, destination),
 		uuid_text(&j->mirror, mirror),
 		j->kind == COPYIN_BASE ? "base" : "recovery",
 		job_state_name(j->state), (uintmax_t)j->begin,
 		(uintmax_t)j->end, (uintmax_t)j->from, j->volume,
-		(uintmax_t)j->off) < 0)
+		(uintmax_t)j->off, j->marked) < 0)
 		return -1;
 	if (buf_printf(
 		&b, e, "sum %016" PRIx64 "\n", XXH3_64bits(b.data, b.len)) < 0)
@@ -219,6 +222,7 @@ job_queue(struct home *h, const struct destination_config *d,
 		return -1;
 	if (j.state == JOB_QUEUED || j.state == JOB_RUNNING)
 		return 0;
+	j.marked = false;
 	j.destination = d->uuid;
 	j.mirror = d->mirror;
 	return job_restart(h, &j, kind, e);

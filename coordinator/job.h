@@ -24,6 +24,7 @@ struct job {
 	/* First transaction that the destination may need as long as it has
 	 * acknowledged nothing: the first BEGIN made for it. 0: none yet. */
 	uint64_t from;
+	bool marked;	 /* only what is in state/<group>.extents */
 	uint32_t volume; /* progress: this volume ... */
 	uint64_t off;	 /* ... is copied in up to here */
 };

@@ -42,7 +42,8 @@ libcoordinator_a_SOURCES += \
 libcoordinator_a_SOURCES += \
 	coordinator/ack_store.c coordinator/ack_store.h \
 	coordinator/backoff.c coordinator/backoff.h \
-	coordinator/break.c coordinator/copyin.c \
+	coordinator/break.c coordinator/cool.c coordinator/copyin.c \
+	coordinator/extents.c coordinator/extents.h \
 	coordinator/job.c coordinator/job.h \
 	coordinator/prune.c \
 	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \

@@ -16,6 +16,9 @@
 #define FILES_IN_A_PASS 16
 #define LONGEST_WAIT_MS 500u
 #define COPYIN_WAIT_MS 100u
+/* Up to 128 MiB stay marked without costing anybody anything. */
+#define COOL_KEEP 32u
+#define COOL_REST_MS 5000u
 
 bool
 source_has_tip(const struct source *s)
@@ -101,7 +104,12 @@ static int
 open_parts(struct source *s, const struct group_config *g, struct err *e)
 {
 	uint64_t now = clock_mono_ns();
+	int found;
 
+	found = extents_load(s->home, &s->group.uuid, &s->extents, e);
+	if (found < 0)
+		return -1;
+	s->recovering = found == 1;
 	if (sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
 	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
 	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
@@ -124,6 +132,8 @@ source_open(struct home *h, const struct group_config *g,
 	s->home = h;
 	s->sealed.dir = -1;
 	s->window_limit = COPYIN_WINDOW;
+	s->cooling.keep = COOL_KEEP;
+	s->cooling.rest_ms = COOL_REST_MS;
 	if (copy_config(s, g, destinations, count, &why) < 0 ||
 	    open_parts(s, g, &why) < 0) {
 		s->trouble[PART_SEAL] = why;
@@ -143,6 +153,8 @@ source_close(struct source *s)
 	if (s == NULL)
 		return;
 	capture_detach(s->capture);
+	extents_release(&s->extents);
+	extents_release(&s->cooling.cooled);
 	sealed_close(&s->sealed);
 	free(s->destinations);
 	free(s->jobs);
@@ -302,6 +314,7 @@ source_pass(struct source *s, struct err *e)
 	}
 	did = run_part(s, PART_HEARTBEAT, heartbeat) || did;
 	did = run_part(s, PART_CLOSE, close_idle) || did;
+	did = run_part(s, PART_COOL, cool_step) || did;
 	did = run_part(s, PART_PRUNE, prune_some) || did;
 	if (s->spool_bytes != spool)
 		publish_spool(s);

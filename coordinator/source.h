@@ -6,6 +6,7 @@
  *   source.c  open, pass, wait, close        tip.c     where the stream ends
  *   seal.c    captured runs -> files         break.c   what ends an epoch
  *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
+ *   cool.c    marks of the activity log that are no longer needed
  *   source_note.c  state/<group>.source
  */
 #ifndef COORDINATOR_SOURCE_H
@@ -13,6 +14,7 @@
 
 #include "aimdriver/capture.h"
 #include "coordinator/backoff.h"
+#include "coordinator/extents.h"
 #include "coordinator/job.h"
 #include "coordinator/roles.h"
 #include "coordinator/sealed.h"
@@ -32,11 +34,22 @@ enum source_part {
 	PART_COPYIN,
 	PART_HEARTBEAT,
 	PART_CLOSE,
+	PART_COOL,
 	PART_PRUNE,
 	SOURCE_PARTS,
 };
 /* A part's result beside 1, 0 and -1: it was not the time to try. */
 #define PART_NOT_NOW 2
+
+/* A round of taking marks away (cool.c). */
+struct cooling {
+	bool under_way;
+	struct extents cooled;
+	uint64_t upto;	  /* transactions that must be durable */
+	uint64_t next_ns; /* monotonic: not before */
+	uint64_t keep;	  /* so many marks do not matter */
+	uint32_t rest_ms; /* from cooling to taking away, and between rounds */
+};
 
 struct source {
 	struct home *home;
@@ -62,9 +75,10 @@ struct source {
 	uint64_t spool_bytes; /* in sealed/, copied-in content left out */
 	uint64_t first_seen, first_seen_ns; /* oldest unsealed transaction */
 
-	bool breaking;	 /* the next file opens an epoch */
-	bool must_break; /* seal nothing before break_run has succeeded */
-	bool gap;	 /* seal up to a gap, then break */
+	bool breaking;	   /* the next file opens an epoch */
+	bool must_break;   /* seal nothing before break_run has succeeded */
+	bool gap;	   /* seal up to a gap, then break */
+	bool break_marked; /* what is marked is all that may be missing */
 	char break_reason[SOURCE_REASON];
 	uint64_t break_ns; /* monotonic: the last one; 0: none yet */
 	uint32_t break_wait_ms;
@@ -75,6 +89,9 @@ struct source {
 	uint64_t window_limit; /* of those and what is not sealed */
 	uint64_t saved_bytes;  /* copied in since progress was stored */
 	struct backoff copyin_backoff;
+	bool recovering;	/* until every recovery's END is durable */
+	struct extents extents; /* what they copy in */
+	struct cooling cooling;
 
 	uint64_t prune_ns;	/* monotonic: next look */
 	uint64_t flushed;	/* volumes flushed past this transaction */
@@ -140,6 +157,11 @@ const struct job *copyin_running(const struct source *s);
 bool copyin_pending(const struct source *s); /* queued or running */
 /* Done part of the running copy-in, 0..100. */
 uint32_t copyin_percent(const struct source *s);
+
+/* ---- cool.c ---- */
+/* One step of design 9.10; also lets go of the extents of a recovery whose END
+ * is durable: 1, 0, -1, or PART_NOT_NOW. */
+int cool_step(struct source *s, struct err *e) CHECKED;
 
 /* ---- prune.c ---- */
 /* Removes what nobody needs: 1 when something was removed, 0, -1, or

@@ -19,11 +19,11 @@ static struct rig_file file;
 
 /* A group with a base and a few files. */
 static void
-setup(void)
+begin(uint64_t size)
 {
 	struct err e = {0};
 
-	kit_open(&k, 1, MIB, 1);
+	kit_open(&k, 1, size, 1);
 	c = rig_attach(&k.rig, CAPTURE_WRITER);
 	rig_file_open(&file, c, &k.rig, 0);
 	kit_base(&k);
@@ -33,6 +33,12 @@ setup(void)
 	OK(source_seal_all(s, &e));
 	ck_assert(kit_replay(&k, s->sealed.dir));
 	ck_assert_uint_eq(k.breaks, 0);
+}
+
+static void
+setup(void)
+{
+	begin(MIB);
 }
 
 static void
@@ -282,6 +288,241 @@ START_TEST(a_missing_tip_is_never_continued)
 }
 END_TEST
 
+/* ---- what a recovery copies in (design 9.10) ---- */
+
+#define EXTENTS 6
+
+static void
+setup_large(void)
+{
+	begin(EXTENTS * CAPTURE_EXTENT);
+	s->cooling.rest_ms = 0;
+	s->cooling.keep = 0;
+	s->cooling.next_ns = 0;
+}
+
+static void
+write_to(uint64_t extent)
+{
+	ck_assert_int_eq(
+	    rig_write(&file, "written", 7, extent * CAPTURE_EXTENT + 5000), 7);
+}
+
+/* The machine stops; all come back. `damage`: the activity log did not. */
+static void
+crash(uint8_t number, bool damage)
+{
+	uint8_t boot[16] = {number, 3};
+	char path[256], text[UUID_TEXT];
+
+	source_close(s);
+	rig_file_close(&file);
+	capture_detach(c);
+	(void)snprintf(path, sizeof(path), "%.100s/active/%s/activity",
+	    k.home.path, uuid_text(&k.group.uuid, text));
+	if (damage)
+		ck_assert_int_eq(truncate(path, 1), 0);
+	capture_test_boot(boot);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	s = kit_source(&k);
+	s->cooling.rest_ms = 0;
+	s->cooling.keep = 0;
+	s->cooling.next_ns = 0;
+}
+
+/* Bytes that are copied in since the last call, when all is at rest. */
+static uint64_t
+copied_in(uint64_t was)
+{
+	struct err e = {0};
+
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	kit_pass(s);
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	ck_assert_uint_eq(s->jobs[0].state, JOB_DONE);
+	ck_assert(!s->recovering);
+	return k.copied + k.zeroed - was;
+}
+
+/* Rounds of the coordinator until nothing is marked. */
+static void
+cool_down(void)
+{
+	struct err e = {0};
+	int n;
+
+	for (n = 0; n < 10 && capture_marked_count(s->capture) > 0; n++) {
+		kit_pass(s);
+		OK(source_seal_all(s, &e));
+	}
+	ck_assert_uint_eq(capture_marked_count(s->capture), 0);
+}
+
+START_TEST(design_9_10_only_what_is_marked_is_copied_in)
+{
+	uint64_t base;
+
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	ck_assert_uint_ge(base, EXTENTS * CAPTURE_EXTENT);
+	write_to(3);
+	write_to(1);
+	crash(1, false);
+	ck_assert_uint_eq(copied_in(base), 2 * CAPTURE_EXTENT);
+	ck_assert_uint_eq(k.breaks, 1);
+	cool_down();
+	/* A crash that nothing was written before costs nothing. */
+	write_to(5);
+	cool_down();
+	base = k.copied + k.zeroed;
+	crash(2, false);
+	ck_assert_uint_eq(copied_in(base), 0);
+	ck_assert_uint_eq(k.breaks, 2);
+}
+END_TEST
+
+START_TEST(design_9_10_a_mark_outlives_what_is_not_flushed)
+{
+	struct ladder l = {.op = SYS_FDATASYNC, .trouble = EINTR, .rung = 999};
+	struct err e = {0};
+	int n;
+
+	cool_down();
+	write_to(3);
+	OK(source_seal_all(s, &e));
+	kit_pass(s);
+	/* The round waits for a flush of the volumes, which it makes. */
+	s->cooling.next_ns = UINT64_MAX;
+	write_to(4);
+	ladder_set(&l);
+	for (n = 0; n < 5; n++)
+		(void)!source_pass(s, &e);
+	ck_assert_uint_ge(capture_marked_count(s->capture), 1);
+	s->cooling.next_ns = 0;
+	cool_down();
+	ladder_unset();
+	ck_assert_int_gt(l.seen, 0);
+}
+END_TEST
+
+START_TEST(design_9_10_a_log_that_is_lost_means_everything)
+{
+	uint64_t base;
+
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	write_to(3);
+	crash(1, true);
+	ck_assert_uint_eq(copied_in(base), EXTENTS * CAPTURE_EXTENT);
+	/* It counts again from there. */
+	cool_down();
+	base = k.copied + k.zeroed;
+	write_to(5);
+	crash(2, false);
+	ck_assert_uint_eq(copied_in(base), CAPTURE_EXTENT);
+}
+END_TEST
+
+START_TEST(a_recovery_that_was_not_finished_is_in_the_next_one)
+{
+	struct err e = {0};
+	uint64_t base;
+
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	write_to(3);
+	crash(1, false);
+	ck_assert(s->recovering);
+	write_to(5);
+	/* Its BEGIN is sealed, or its END is captured and not sealed. */
+	while (_i == 1 && s->jobs[0].state != JOB_DONE)
+		ck_assert_int_ge(copyin_step(s, &e), 0);
+	crash(2, false);
+	ck_assert(s->recovering);
+	ck_assert(s->jobs[0].marked);
+	ck_assert_uint_eq(copied_in(base), 2 * CAPTURE_EXTENT);
+}
+END_TEST
+
+START_TEST(a_list_of_extents_that_is_damaged_means_everything)
+{
+	char name[UUID_TEXT + 16], text[UUID_TEXT];
+	struct err e = {0};
+	uint64_t base;
+	uint8_t byte;
+	int fd;
+
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	write_to(3);
+	crash(1, false);
+	(void)snprintf(
+	    name, sizeof(name), "%s.extents", uuid_text(&k.group.uuid, text));
+	fd = openat(k.home.state, name, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(pread(fd, &byte, 1, 50 + _i), 1);
+	byte ^= 4;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, 50 + _i), 1);
+	close(fd);
+	source_close(s);
+	s = kit_source(&k);
+	OK(source_jobs(s, true, &e));
+	ck_assert_uint_eq(copied_in(base), EXTENTS * CAPTURE_EXTENT);
+}
+END_TEST
+
+START_TEST(a_base_that_has_no_end_is_begun_again_whole)
+{
+	struct err e = {0};
+	uint64_t base;
+
+	cool_down();
+	kit_base(&k);
+	OK(source_jobs(s, true, &e));
+	while (s->jobs[0].state != JOB_DONE)
+		ck_assert_int_ge(copyin_step(s, &e), 0);
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	crash(1, false);
+	ck_assert(!s->jobs[0].marked);
+	ck_assert_uint_eq(copied_in(base), EXTENTS * CAPTURE_EXTENT);
+}
+END_TEST
+
+/* Each call on the way into a new epoch fails once: it is done again. */
+START_TEST(a_recovery_begins_whatever_fails)
+{
+	struct ladder l = {.op = -1, .trouble = EIO, .rung = _i * 6};
+	struct source *again = NULL;
+	uint8_t boot[16] = {9, 1};
+	struct err e = {0};
+	uint64_t base;
+
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	base = k.copied + k.zeroed;
+	write_to(3);
+	source_close(s);
+	rig_file_close(&file);
+	capture_detach(c);
+	capture_test_boot(boot);
+	ladder_set(&l);
+	if (source_open(&k.home, &k.group, k.destination, 1, &again, &e) == 0)
+		source_close(again);
+	ladder_unset();
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&file, c, &k.rig, 0);
+	s = kit_source(&k);
+	ck_assert_uint_eq(copied_in(base), CAPTURE_EXTENT);
+	ck_assert_uint_eq(k.breaks, 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -300,6 +541,19 @@ main(void)
 	tcase_add_test(t, a_role_leaves_files_that_were_replaced);
 	tcase_add_test(t, a_damaged_tip_is_never_continued);
 	tcase_add_test(t, a_missing_tip_is_never_continued);
+	suite_add_tcase(suite, t);
+	t = tcase_create("extents");
+	tcase_add_checked_fixture(t, setup_large, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, design_9_10_only_what_is_marked_is_copied_in);
+	tcase_add_test(t, design_9_10_a_mark_outlives_what_is_not_flushed);
+	tcase_add_test(t, design_9_10_a_log_that_is_lost_means_everything);
+	tcase_add_loop_test(
+	    t, a_recovery_that_was_not_finished_is_in_the_next_one, 0, 2);
+	tcase_add_loop_test(
+	    t, a_list_of_extents_that_is_damaged_means_everything, 0, 3);
+	tcase_add_test(t, a_base_that_has_no_end_is_begun_again_whole);
+	tcase_add_loop_test(t, a_recovery_begins_whatever_fails, 0, 7);
 	suite_add_tcase(suite, t);
 	return unit_run(suite);
 }

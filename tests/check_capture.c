@@ -258,7 +258,8 @@ START_TEST(spans_are_cut_at_copyins)
 			     sizeof(note), &n, &e),
 	    0);
 	do {
-		ck_assert_msg(capture_copyin(sealer, 0, off, &done, &e) == 0,
+		ck_assert_msg(
+		    capture_copyin(sealer, 0, off, UINT64_MAX, &done, &e) == 0,
 		    "%s", e.text);
 		off += done;
 	} while (done > 0);

@@ -407,8 +407,8 @@ START_TEST(a_copyin_under_live_writes_is_exact)
 				     sizeof(note), &n, &e),
 		    0);
 		for (off = 0, done = 1; done > 0; off += done) {
-			ck_assert_msg(
-			    capture_copyin(sealer, 0, off, &done, &e) == 0,
+			ck_assert_msg(capture_copyin(sealer, 0, off, UINT64_MAX,
+					  &done, &e) == 0,
 			    "%s", e.text);
 			(void)rig_drain(&rig, sealer);
 		}

@@ -182,11 +182,13 @@ START_TEST(the_coordinator_does_not_wait_for_ever)
 
 	begin(1, MIB);
 	pid = hang_in_a_write(200000);
-	ck_assert_int_lt(capture_copyin(sealer, 0, 131072, &done, &e), 0);
+	ck_assert_int_lt(
+	    capture_copyin(sealer, 0, 131072, UINT64_MAX, &done, &e), 0);
 	ck_assert_int_eq(e.kind, ERR_RETRY);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(capture_copyin(sealer, 0, 131072, &done, &e), 0);
+	ck_assert_int_eq(
+	    capture_copyin(sealer, 0, 131072, UINT64_MAX, &done, &e), 0);
 	rig_compare(&rig, sealer);
 	end();
 }

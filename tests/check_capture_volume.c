@@ -361,7 +361,7 @@ START_TEST(an_unclean_group_needs_recovery_after_a_boot)
 	s = status();
 	ck_assert(s.needs_recovery);
 	ck_assert(s.unclean);
-	ck_assert_int_eq(s.mode, CAPTURE_OFF);
+	ck_assert_int_eq(s.mode, CAPTURE_PASSTHROUGH);
 	(void)snprintf(broken, sizeof(broken), "%s/active/%s/segments.broken",
 	    rig.home, uuid_text(&rig.group, text));
 	ck_assert_int_eq(access(broken, F_OK), 0);
@@ -566,7 +566,7 @@ START_TEST(a_boot_is_interrupted)
 		struck = boot_and_die(&l, _i == 0);
 		c = rig_attach(&rig, CAPTURE_COORDINATOR);
 		ck_assert(status().needs_recovery);
-		ck_assert_int_eq(status().mode, CAPTURE_OFF);
+		ck_assert_int_eq(status().mode, CAPTURE_PASSTHROUGH);
 		ck_assert_int_eq(capture_recover(c, 100, &e), 0);
 		ck_assert_msg(
 		    capture_set_mode(c, CAPTURE_ON, &e) == 0, "%s", e.text);

@@ -33,10 +33,13 @@ tests_check_journal_SOURCES = tests/check_journal.c \
 # capture core and preload driver
 UNIT_TESTS += \
 	tests/check_capture \
+	tests/check_capture_activity \
 	tests/check_capture_kill \
 	tests/check_capture_span \
 	tests/check_capture_volume \
 	tests/check_rebuild
+tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
+	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_SOURCES = tests/check_capture.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_span_SOURCES = tests/check_capture_span.c \

@@ -197,9 +197,11 @@ replay_one(struct source_kit *k, const int *fd, const struct iocb *b,
 		    pwrite(fd[b->volume], data, b->len, (off_t)b->off),
 		    (ssize_t)b->len);
 		break;
+	case OP_COPYIN_ZERO:
+		k->zeroed += b->len;
+		/* fall through */
 	case OP_ZERO:
 	case OP_DISCARD:
-	case OP_COPYIN_ZERO:
 		zero_range(fd[b->volume], b->len, b->off);
 		break;
 	case OP_RESIZE:
@@ -333,7 +335,7 @@ bool
 kit_replay(struct source_kit *k, int dir)
 {
 	k->files = k->transactions = k->breaks = 0;
-	k->begins = k->ends = k->copied = 0;
+	k->begins = k->ends = k->copied = k->zeroed = 0;
 	k->end = (struct position){0};
 	return kit_follow(k, dir);
 }

@@ -26,7 +26,7 @@ struct source_kit {
 	uint64_t counter[KIT_DESTINATIONS];
 	uint32_t destinations;
 	/* what kit_replay found */
-	uint64_t files, transactions, breaks, begins, ends, copied;
+	uint64_t files, transactions, breaks, begins, ends, copied, zeroed;
 	struct position end;
 };
 
