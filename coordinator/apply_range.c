@@ -249,12 +249,6 @@ are_sizes_right(struct apply *a, struct err *e)
 	good = stage_next(&a->stage, &a->state.clean, &f, e);
 	if (good == 0)
 		return 1;
-	/* At a break the source's file may have the size of another moment. */
-	if (good > 0 &&
-	    (reader_header(f.reader)->incompat & JOURNAL_INCOMPAT_BREAK) != 0) {
-		staged_close(&f);
-		return 1;
-	}
 	if (good > 0)
 		good = tail_sizes(&a->stage, &a->targets, f.reader, why, e);
 	staged_close(&f);

@@ -330,8 +330,9 @@ begin(struct source *s, struct err *e)
 	if (any <= 0)
 		return any;
 	capture_status(s->capture, &st);
-	/* That flushes the volumes: what was written before is in no stream, and
-	 * marked nowhere, so it must not be lost here once the mirror has it. */
+	/* That flushes the volumes: what was written before is in no stream,
+	 * and marked nowhere, so it must not be lost here once the mirror has
+	 * it. */
 	if (st.mode == CAPTURE_OFF &&
 	    capture_set_mode(s->capture, CAPTURE_ON, e) < 0)
 		return -1;
