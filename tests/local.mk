@@ -36,6 +36,7 @@ UNIT_TESTS += \
 	tests/check_capture_activity \
 	tests/check_capture_kill \
 	tests/check_capture_span \
+	tests/check_capture_sync \
 	tests/check_capture_volume \
 	tests/check_rebuild
 tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
@@ -43,6 +44,8 @@ tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
 tests_check_capture_SOURCES = tests/check_capture.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_span_SOURCES = tests/check_capture_span.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_sync_SOURCES = tests/check_capture_sync.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
 	tests/capture_rig.c tests/capture_rig.h
