@@ -37,6 +37,7 @@ nbd_errno(int64_t r)
 	case EPERM:
 	case EROFS:
 	case EIO:
+	case EINVAL:
 	case ENOMEM:
 	case EDQUOT:
 	case EFBIG:

@@ -12,6 +12,7 @@
 #include "aimdriver/nbdkit/filter.h"
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/io.h"
 
 #include <errno.h>
@@ -91,17 +92,43 @@ compare_samples(nbdkit_next *next, uint64_t size, struct err *e)
 	return 0;
 }
 
+/* The size that the stream goes by. A captured program may be changing it:
+ * its own comes a moment after the file's. */
+static int
+check_size(uint64_t *size, struct err *e)
+{
+	struct capture_status st;
+	struct capture_volume v;
+	unsigned tries;
+
+	for (tries = 0; tries < 50; tries++) {
+		if (tries > 0)
+			clock_sleep_ms(10);
+		if (io_size(nf_disk.fd, size, e) < 0)
+			return err_at(e, "%s", nf_disk.path);
+		capture_status(nf_disk.capture, &st);
+		capture_volume_get(nf_disk.capture, nf_disk.volume, &v);
+		if (st.mode != CAPTURE_ON || v.size == *size)
+			return 0;
+	}
+	return err_set(e, ERR_REFUSED,
+	    "refused: %s has %" PRIu64 " bytes, but its stream %" PRIu64
+	    ": changed outside AIM; a resync is needed",
+	    nf_disk.path, *size, v.size);
+}
+
 int
 nf_compare(nbdkit_next *next, struct err *e)
 {
-	int64_t served = next->get_size(next);
-	uint64_t size;
+	uint64_t size = 0;
+	int64_t served;
 
+	if (check_size(&size, e) < 0)
+		return -1;
+	served = next->get_size(next);
 	if (served < 0)
 		return err_set(
 		    e, ERR_FATAL, "the plugin does not say its size");
-	if (io_size(nf_disk.fd, &size, e) < 0)
-		return err_at(e, "%s", nf_disk.path);
 	if (size != (uint64_t)served)
 		return err_set(e, ERR_REFUSED,
 		    "refused: nbdkit serves %" PRIi64 " bytes, but %s has "

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random requests to an NBD server, checked against a copy in memory.
 
-nbd_writer.py URI COUNT SEED: writes, zeroes, trims and flushes of any length
-and place, some with FUA; reads back what was written.
+nbd_writer.py URI COUNT SEED [ALIGN]: writes, zeroes, trims and flushes of any length
+and place (of multiples of ALIGN), some with FUA; reads back what was written.
 """
 import random
 import sys
@@ -13,12 +13,12 @@ import nbd
 MOST = 3 << 20
 
 
-def run(h, rng, count):
+def run(h, rng, count, align):
     size = h.get_size()
     image = bytearray(h.pread(size // 2, 0) + h.pread(size - size // 2, size // 2))
     for i in range(count):
-        length = min(int(MOST ** rng.random()) + 1, size)
-        off = rng.randrange(size - length + 1)
+        length = min(int(MOST ** rng.random()) // align * align + align, size)
+        off = rng.randrange((size - length) // align + 1) * align
         fua = nbd.CMD_FLAG_FUA if rng.random() < 0.1 else 0
         kind = rng.random()
         if kind < 0.7:
@@ -50,7 +50,8 @@ def main():
     h = nbd.NBD()
     h.set_strict_mode(0)
     h.connect_uri(sys.argv[1])
-    run(h, random.Random(int(sys.argv[3])), int(sys.argv[2]))
+    run(h, random.Random(int(sys.argv[3])), int(sys.argv[2]),
+        int(sys.argv[4]) if len(sys.argv) > 4 else 1)
     h.shutdown()
 
 

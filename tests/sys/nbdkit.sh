@@ -143,6 +143,21 @@ gone "$NBDKIT"
 settled vm
 mirrored
 
+say "a change of size is seen by the next connection"
+serve_disk vm "$T/disk.img"
+must captured vm truncate -s 65M "$T/disk.img"
+[ "$(nbdinfo --size "$URI")" = 68157440 ] || fail "the new size is not seen"
+qio -c 'write -P 9 64M 1M'
+must captured vm truncate -s 64M "$T/disk.img"
+settled vm
+mirrored
+truncate -s 66M "$T/disk.img" # behind AIM's back
+expect 1 nbdinfo "$URI"
+grep -q 'changed outside AIM' "$T/nbdkit.log" || fail "a changed size is served"
+truncate -s 64M "$T/disk.img"
+qio -c 'write -P 10 0 4k'
+stop_disk
+
 say "a full spool is ENOSPC where the policy says so"
 volume small 32M
 here volume add tiny "$T/other.img" --spool-limit 8M --spool-policy fail \
@@ -168,6 +183,24 @@ if ! can_mount; then
 	stop "$THERE"
 	pass
 fi
+
+say "a block device"
+device=$(losetup --find --show "$T/copy") || fail "losetup"
+at_end "losetup -d '$device' 2>/dev/null"
+quietly here volume add block "$device"
+VOLUMES+=("block:block")
+ln -s "$device" "$T/block.img"
+pair block file
+here base block --wait || fail "base: status $?"
+serve_disk block "$device"
+must /usr/bin/python3 "$TOP/tests/sys/nbd_writer.py" "$URI" 200 "$RANDOM" 512
+qio -c 'write -P 11 0 1M' -c 'discard 1M 1M' -c 'write -z -u 5M 8k' -c flush
+# The kernel zeroes whole sectors only; what it made of this is looked up.
+expect 1 qemu-io -f raw -c 'write -z -u 5000 7777' "$URI"
+says 'Invalid argument'
+stop_disk
+settled block
+mirrored
 
 serve_disk vm "$T/fs.img"
 mkdir "$T/mnt"
