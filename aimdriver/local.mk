@@ -6,6 +6,7 @@ libaimdriver_a_SOURCES =
 libaimdriver_a_SOURCES += \
 	aimdriver/digest.c aimdriver/digest.h \
 	aimdriver/reader.c aimdriver/reader.h \
+	aimdriver/reader_load.c \
 	aimdriver/reader_state.h \
 	aimdriver/reader_verify.c \
 	aimdriver/reader_walk.c \

@@ -41,6 +41,28 @@ void reader_position(const struct reader *r, struct position *out);
 int reader_verify(
     struct reader *r, const struct sign_public *key, struct err *e) CHECKED;
 
+/* Memory that one file after the other is loaded into; {0} has none yet. */
+struct reader_room {
+	uint8_t *bytes;
+	size_t len;
+};
+void reader_room_release(struct reader_room *room);
+
+/* How many bytes of room a file takes: IOCBs and raw Data. */
+uint64_t reader_load_len(const struct reader *r);
+/*
+ * Reads the file, once, into the room, which has grown to reader_load_len, and
+ * checks there what reader_verify checks but for the digests: the signature
+ * of the header (if a key is given), IOCBs, order, bounds, and each sum. That
+ * is enough for a file that was verified when it became ours alone, and costs
+ * a quarter of the digests. From then on all comes from that memory: nothing
+ * is read or summed again, data stay where they are until the room is used for
+ * something else, and those that follow one another in the file do so there.
+ */
+int reader_load(struct reader *r, const struct sign_public *key,
+    struct reader_room *room, struct err *e) CHECKED;
+bool reader_is_loaded(const struct reader *r);
+
 /*
  * The next IOCB: 1, 0 at the end, -1. *data is its payload (NULL when it has
  * none), valid until the next call. After an error every call fails until
@@ -48,6 +70,9 @@ int reader_verify(
  */
 int reader_next(struct reader *r, struct iocb *out, const uint8_t **data,
     struct err *e) CHECKED;
+/* The same without data, which are not read. Rewind before going over to the
+ * other. */
+int reader_next_iocb(struct reader *r, struct iocb *out, struct err *e) CHECKED;
 void reader_rewind(struct reader *r);
 
 #endif

@@ -32,8 +32,14 @@ struct reader {
 	bool raw_is_elsewhere; /* that chunk went straight into payload */
 	uint8_t *payload;      /* put together from chunks */
 	size_t payload_room;
-	uint32_t codec;			    /* the strongest seen */
+	uint32_t codec; /* the strongest seen */
+
 	struct digest *iocbs_sha, *raw_sha; /* NULL: not wanted */
+
+	/* reader_load: stored IOCBs and raw Data, in the room */
+	const uint8_t *iocbs;
+	uint8_t *data;
+	bool loading; /* Data are being read and checked */
 };
 
 int reader_bad(const struct reader *r, enum verdict v, uint64_t base,
@@ -41,6 +47,11 @@ int reader_bad(const struct reader *r, enum verdict v, uint64_t base,
 int reader_no_memory(const struct reader *r, struct err *e);
 int reader_read_at(const struct reader *r, void *to, size_t len, uint64_t off,
     struct err *e) CHECKED;
+/* Is the header as the owner of the key has signed it? */
+int reader_check_signature(
+    struct reader *r, const struct sign_public *key, struct err *e) CHECKED;
+/* Nothing comes from a room any more. */
+void reader_unload(struct reader *r);
 /* How a verdict other than WHOLE is told. */
 enum err_kind reader_kind(enum verdict v);
 

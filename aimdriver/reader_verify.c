@@ -8,8 +8,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int
-check_signature(struct reader *r, const struct sign_public *key, struct err *e)
+int
+reader_check_signature(
+    struct reader *r, const struct sign_public *key, struct err *e)
 {
 	AUTO_FREE uint8_t *blank = malloc(r->header.header_len);
 	uint8_t id[KEY_ID_LEN];
@@ -164,7 +165,8 @@ reader_verify(struct reader *r, const struct sign_public *key, struct err *e)
 	int rc;
 
 	r->verified = false;
-	if (key != NULL && check_signature(r, key, e) < 0)
+	reader_unload(r);
+	if (key != NULL && reader_check_signature(r, key, e) < 0)
 		return -1;
 	if (check_stored(r, bodies, e) < 0)
 		return -1;

@@ -12,6 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What was loaded needs no second look. */
+static bool
+is_checked(const struct reader *r)
+{
+	return r->data != NULL && !r->loading;
+}
+
 static int
 bad_entry(const struct reader *r, enum verdict v, uint64_t number,
     const struct why *why, struct err *e)
@@ -26,12 +33,14 @@ bad_entry(const struct reader *r, enum verdict v, uint64_t number,
 }
 
 static int
-next_iocb(struct reader *r, struct iocb *out, struct err *e)
+stored_iocb(struct reader *r, const uint8_t **out, struct err *e)
 {
 	uint32_t len = r->header.iocb_len, i = r->track.count;
-	struct why why = {0};
-	enum verdict v;
 
+	if (r->iocbs != NULL) {
+		*out = r->iocbs + (size_t)i * len;
+		return 0;
+	}
 	if (i >= r->block_first + r->block_count) {
 		uint32_t n = r->header.iocb_count - i;
 
@@ -44,8 +53,20 @@ next_iocb(struct reader *r, struct iocb *out, struct err *e)
 			return -1;
 		r->block_count = n;
 	}
-	v = iocb_decode(
-	    r->block + (size_t)(i - r->block_first) * len, r->seed, out, &why);
+	*out = r->block + (size_t)(i - r->block_first) * len;
+	return 0;
+}
+
+static int
+next_iocb(struct reader *r, struct iocb *out, struct err *e)
+{
+	const uint8_t *stored;
+	struct why why = {0};
+	enum verdict v;
+
+	if (stored_iocb(r, &stored, e) < 0)
+		return -1;
+	v = iocb_decode(stored, r->seed, out, &why);
 	if (v != VERDICT_WHOLE)
 		return bad_entry(r, v, r->track.number + 1, &why, e);
 	v = track_check(&r->track, out, &why);
@@ -69,17 +90,13 @@ decode_chunk(struct reader *r, const struct chunk *c, uint64_t at,
 	if (reader_read_at(r, stored, c->stored_len, at + CHUNK_HEADER_LEN, e) <
 	    0)
 		return -1;
-	/* A verified walk has the sums of the payloads for this. */
-	if (plain && r->verified)
+	/* The sums of the payloads are enough for this. */
+	if (plain && (r->verified || r->loading))
 		return 0;
 	v = chunk_decode(c, stored, raw, &why);
 	return v == VERDICT_WHOLE ? 0 : reader_bad(r, v, at, &why, e);
 }
 
-/*
- * The next chunk, into r->raw; or, when it is part of a payload of which
- * `left` bytes are still to come, straight to its place there.
- */
 static int
 next_chunk(struct reader *r, uint8_t *place, size_t left, struct err *e)
 {
@@ -143,6 +160,22 @@ payload_room(struct reader *r, size_t len, struct err *e)
 	return 0;
 }
 
+/* The payload in the room; track_check has seen to it that it is within. */
+static int
+loaded_payload(
+    struct reader *r, const struct iocb *b, const uint8_t **out, struct err *e)
+{
+	uint64_t at;
+
+	while (r->loading &&
+	       (at = r->raw_pos + r->chunk.raw_len, at < b->data_off + b->len))
+		if (next_chunk(r, r->data + at,
+			(size_t)(r->header.data_raw_len - at), e) < 0)
+			return -1;
+	*out = r->data + b->data_off;
+	return 0;
+}
+
 /* The payload where it lies, or put together when it crosses chunks. */
 static int
 next_payload(
@@ -188,7 +221,8 @@ check_payload(const struct reader *r, const struct iocb *b, const uint8_t *data,
 	struct why why = {.text = "checksum of the data does not match"};
 	enum verdict v = VERDICT_CORRUPT;
 
-	if (iocb_data_sum(data, (size_t)b->len, r->seed) != b->data_sum)
+	if (!is_checked(r) &&
+	    iocb_data_sum(data, (size_t)b->len, r->seed) != b->data_sum)
 		return bad_entry(r, v, b->number, &why, e);
 	v = track_check_note(b, data, &why);
 	return v == VERDICT_WHOLE ? 0 : bad_entry(r, v, b->number, &why, e);
@@ -201,13 +235,13 @@ check_end(const struct reader *r, struct err *e)
 	const struct journal_header *h = &r->header;
 
 	if (r->track.data_end != h->data_raw_len ||
-	    r->stored_pos != h->data_stored_len)
+	    (!is_checked(r) && r->stored_pos != h->data_stored_len))
 		return err_set(e, ERR_CORRUPT,
 		    "%s: Data has %" PRIu64 " raw and %" PRIu64
 		    " stored bytes that belong to no transaction",
 		    r->name, h->data_raw_len - r->track.data_end,
 		    h->data_stored_len - r->stored_pos);
-	if (r->codec != h->codec)
+	if (!is_checked(r) && r->codec != h->codec)
 		return err_set(e, ERR_CORRUPT,
 		    "%s: the header says codec %s, the chunks %s", r->name,
 		    codec_name(h->codec), codec_name(r->codec));
@@ -215,18 +249,21 @@ check_end(const struct reader *r, struct err *e)
 }
 
 static int
-next(struct reader *r, struct iocb *out, const uint8_t **data, struct err *e)
+next(struct reader *r, bool with_data, struct iocb *out, const uint8_t **data,
+    struct err *e)
 {
 	uint8_t canonical[IOCB_CANONICAL_LEN];
 	const uint8_t *payload = NULL;
 	struct iocb b;
 
 	if (r->track.count == r->header.iocb_count)
-		return check_end(r, e);
+		return with_data ? check_end(r, e) : 0;
 	if (next_iocb(r, &b, e) < 0)
 		return -1;
-	if (op_has_data(b.op) && (next_payload(r, &b, &payload, e) < 0 ||
-				     check_payload(r, &b, payload, e) < 0))
+	if (with_data && op_has_data(b.op) &&
+	    ((r->data != NULL ? loaded_payload(r, &b, &payload, e)
+			      : next_payload(r, &b, &payload, e)) < 0 ||
+		check_payload(r, &b, payload, e) < 0))
 		return -1;
 	if (r->iocbs_sha != NULL) {
 		iocb_encode_canonical(&b, canonical);
@@ -240,16 +277,31 @@ next(struct reader *r, struct iocb *out, const uint8_t **data, struct err *e)
 	return 1;
 }
 
-int
-reader_next(
-    struct reader *r, struct iocb *out, const uint8_t **data, struct err *e)
+static int
+next_unless_broken(struct reader *r, bool with_data, struct iocb *out,
+    const uint8_t **data, struct err *e)
 {
 	int more;
 
 	if (r->broken)
 		return err_set(
 		    e, ERR_FATAL, "%s: reading has failed before", r->name);
-	more = next(r, out, data, e);
+	more = next(r, with_data, out, data, e);
 	r->broken = more < 0;
 	return more;
+}
+
+int
+reader_next(
+    struct reader *r, struct iocb *out, const uint8_t **data, struct err *e)
+{
+	return next_unless_broken(r, true, out, data, e);
+}
+
+int
+reader_next_iocb(struct reader *r, struct iocb *out, struct err *e)
+{
+	const uint8_t *none;
+
+	return next_unless_broken(r, false, out, &none, e);
 }

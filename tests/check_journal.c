@@ -611,6 +611,166 @@ START_TEST(damage_after_verification_is_found_on_the_way)
 }
 END_TEST
 
+/* ---- loading ---- */
+
+static void
+cleanup_room(struct reader_room *room)
+{
+	reader_room_release(room);
+}
+
+/* Opens and loads bytes: the reader, or NULL when they are refused. */
+static struct reader *
+load(const struct buf *file, const struct sign_public *key,
+    struct reader_room *room)
+{
+	AUTO_CLOSE int fd = kit_fd(file->data, file->len);
+	struct reader *r = NULL;
+
+	if (reader_open(fd, "f", &r, &e) == 0 &&
+	    reader_load(r, key, room, &e) == 0)
+		return r; /* the file itself is not needed any more */
+	ck_assert(e.kind == ERR_CORRUPT || e.kind == ERR_REFUSED);
+	reader_close(r);
+	return NULL;
+}
+
+/* Everything that was written comes out of memory, as often as one likes. */
+static void
+is_what_was_added(struct reader *r)
+{
+	const uint8_t *data;
+	struct iocb b;
+	uint32_t i;
+
+	ck_assert(reader_is_loaded(r));
+	reader_rewind(r);
+	for (i = 0; i < k.spec.iocb_count; i++) {
+		ck_assert_msg(reader_next(r, &b, &data, &e) == 1, "%s", e.text);
+		ck_assert_uint_eq(b.op, k.entries[i].op);
+		ck_assert_uint_eq(b.number, k.entries[i].number);
+		ck_assert_uint_eq(b.off, k.entries[i].off);
+		ck_assert_uint_eq(b.len, k.entries[i].len);
+		ck_assert(op_has_data(b.op) == (data != NULL));
+		if (data != NULL)
+			ck_assert_mem_eq(data, k.data[i], (size_t)b.len);
+	}
+	ck_assert_int_eq(reader_next(r, &b, &data, &e), 0);
+	reader_rewind(r);
+	for (i = 0; i < k.spec.iocb_count; i++) {
+		ck_assert_int_eq(reader_next_iocb(r, &b, &e), 1);
+		ck_assert_uint_eq(b.number, k.entries[i].number);
+	}
+	ck_assert_int_eq(reader_next_iocb(r, &b, &e), 0);
+}
+
+START_TEST(a_loaded_file_needs_the_disk_no_more)
+{
+	AUTO(cleanup_room) struct reader_room room = {0};
+	AUTO(cleanup_reader) struct reader *r = NULL;
+	AUTO(buf_release) struct buf file = {0};
+
+	k.spec.codec = _i % 2 == 0 ? CODEC_NONE : CODEC_ZLIB;
+	k.spec.chunk_len = _i < 2 ? 0 : 37; /* payloads cross chunks */
+	kit_add_all(&k);
+	write_ok(&file, NULL);
+	r = load(&file, &k.key.pub, &room);
+	ck_assert_msg(r != NULL, "%s", e.text);
+	ck_assert_uint_ge(room.len, reader_load_len(r));
+	is_what_was_added(r);
+	is_what_was_added(r);
+}
+END_TEST
+
+START_TEST(loaded_data_lie_side_by_side)
+{
+	AUTO(cleanup_room) struct reader_room room = {0};
+	AUTO(cleanup_reader) struct reader *r = NULL;
+	AUTO(buf_release) struct buf file = {0};
+	const uint8_t *data, *end = NULL;
+	struct iocb b;
+
+	k.spec.chunk_len = 100;
+	add_three_writes();
+	write_ok(&file, NULL);
+	r = load(&file, &k.key.pub, &room);
+	ck_assert_ptr_nonnull(r);
+	while (reader_next(r, &b, &data, &e) > 0) {
+		ck_assert(end == NULL || data == end);
+		end = data + b.len;
+	}
+	ck_assert_ptr_nonnull(end);
+}
+END_TEST
+
+/* What is loaded is what was written, or it is refused: at most the sum of a
+ * chunk, which nobody needs beside those of the payloads, may differ. */
+START_TEST(a_flipped_bit_never_gets_into_memory)
+{
+	AUTO(cleanup_room) struct reader_room room = {0};
+	AUTO(buf_release) struct buf file = {0};
+	size_t bit, passed = 0;
+
+	k.spec.codec = _i == 0 ? CODEC_NONE : CODEC_ZLIB;
+	(void)kit_add(&k, OP_WRITE, 0, 4096, 40);
+	(void)kit_add(&k, OP_RESIZE, 0, 5000, 1 << 20);
+	(void)kit_add(&k, OP_WRITE, 1, 0, 90);
+	write_ok(&file, NULL);
+	for (bit = 0; bit < file.len * 8; bit++) {
+		struct reader *r;
+
+		file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		r = load(&file, &k.key.pub, &room);
+		if (r != NULL) {
+			is_what_was_added(r);
+			passed++;
+		}
+		reader_close(r);
+		file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	ck_assert_uint_le(passed, 64);
+}
+END_TEST
+
+START_TEST(a_file_that_another_signed_is_not_loaded)
+{
+	AUTO(cleanup_room) struct reader_room room = {0};
+	AUTO(buf_release) struct buf file = {0};
+	struct sign_secret other;
+
+	ck_assert_int_eq(sign_make(&other, NULL), 0);
+	kit_add_all(&k);
+	write_ok(&file, NULL);
+	ck_assert_ptr_null(load(&file, &other.pub, &room));
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	/* A changed header, its checksum put right. */
+	file.data[300] ^= 1;
+	header_fix_sum(file.data, header_encoded_len(2, 0));
+	ck_assert_ptr_null(load(&file, &k.key.pub, &room));
+	ck_assert_int_eq(e.kind, ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(a_room_serves_files_of_any_size)
+{
+	static const uint64_t lens[] = {700, 10, 5000, 3000};
+	AUTO(cleanup_room) struct reader_room room = {0};
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		AUTO(buf_release) struct buf file = {0};
+		AUTO(cleanup_reader) struct reader *r = NULL;
+
+		kit_init(&k);
+		(void)kit_add(&k, OP_WRITE, 0, 0, lens[i]);
+		write_ok(&file, NULL);
+		r = load(&file, NULL, &room);
+		ck_assert_ptr_nonnull(r);
+		is_what_was_added(r);
+	}
+}
+END_TEST
+
 /* ---- the writer refuses what a reader would ---- */
 
 static const struct {
@@ -735,6 +895,15 @@ main(void)
 	tcase_add_test(t, an_entry_of_a_later_version_may_be_longer);
 	tcase_add_test(t, after_an_error_the_reader_stays_stopped);
 	tcase_add_test(t, damage_after_verification_is_found_on_the_way);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("load");
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_loop_test(t, a_loaded_file_needs_the_disk_no_more, 0, 4);
+	tcase_add_test(t, loaded_data_lie_side_by_side);
+	tcase_add_loop_test(t, a_flipped_bit_never_gets_into_memory, 0, 2);
+	tcase_add_test(t, a_file_that_another_signed_is_not_loaded);
+	tcase_add_test(t, a_room_serves_files_of_any_size);
 	tcase_add_loop_test(
 	    t, the_writer_refuses_what_a_reader_would, 0, COUNT(wrong));
 	tcase_add_test(t, the_writer_wants_exactly_what_was_announced);
