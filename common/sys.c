@@ -10,12 +10,26 @@
 
 static sys_judge *the_judge;
 static void *the_judge_ctx;
+static bool takes_threads;
 
 void
 sys_set_judge(sys_judge *judge, void *ctx)
 {
 	the_judge = judge;
 	the_judge_ctx = ctx;
+	takes_threads = false;
+}
+
+bool
+sys_wants_one_thread(void)
+{
+	return the_judge != NULL && !takes_threads;
+}
+
+void
+sys_judge_takes_threads(void)
+{
+	takes_threads = true;
 }
 
 const char *

@@ -10,6 +10,7 @@
 #ifndef COMMON_SYS_H
 #define COMMON_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -43,6 +44,11 @@ typedef int sys_judge(void *ctx, enum sys_op op, const char *name);
 
 /* Not thread safe: tests only. NULL takes the judge away. */
 void sys_set_judge(sys_judge *judge, void *ctx);
+/* Under a judge all calls are made by one thread, so that their order is the
+ * same each time: who has helpers does without them. Unless the judge says that
+ * it can be asked by several at once. */
+bool sys_wants_one_thread(void);
+void sys_judge_takes_threads(void);
 const char *sys_op_name(enum sys_op op);
 
 int sys_openat(int dir, const char *name, int flags, mode_t mode);

@@ -97,13 +97,16 @@ apply_stall(struct apply *a, const char *why, struct err *e)
 int
 apply_refuse(struct apply *a, const char *name, const char *why, struct err *e)
 {
-	char text[CHAIN_WHY];
+	char text[CHAIN_WHY], own[JOURNAL_NAME_LEN];
 
+	/* The name is perhaps what goes with the files read ahead. */
+	(void)snprintf(own, sizeof(own), "%s", name);
 	(void)snprintf(text, sizeof(text),
-	    "staged file %s is damaged, it has to come again: %.80s", name,
-	    why);
+	    "staged file %s is damaged, it has to come again: %.80s", own, why);
 	a->holding = false;
-	if (home_quarantine(a->stage.home, a->stage.stage, name, text, e) < 0)
+	ahead_close(a->ahead);
+	a->ahead = NULL;
+	if (home_quarantine(a->stage.home, a->stage.stage, own, text, e) < 0)
 		return err_at(e, "%s", text);
 	return apply_stall(a, text, e);
 }
@@ -155,6 +158,7 @@ apply_open(struct home *h, const struct mirror_config *m, struct apply **out,
 	if (a == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	a->events = -1;
+	a->ahead_bytes = APPLY_AHEAD;
 	a->stage.stage = a->stage.done = -1;
 	if (open_parts(a, h, m, &why) < 0) {
 		if (a->stage.home != NULL)
@@ -173,12 +177,13 @@ apply_close(struct apply *a)
 {
 	if (a == NULL)
 		return;
+	ahead_close(a->ahead);
 	mirror_targets_close(&a->targets);
 	if (a->events >= 0)
 		(void)close(a->events);
 	stage_close(&a->stage);
 	free(a->needed);
-	free(a->done);
+	free(a->done.at);
 	free(a);
 }
 
@@ -278,8 +283,14 @@ do_pass(struct apply *a, struct err *e)
 		if (got <= 0)
 			return got;
 	}
-	got = position_is_nil(&a->state.target) ? apply_plan(a, &to, e)
-						: apply_replan(a, &to, e);
+	if (position_is_nil(&a->state.target)) {
+		got = apply_is_holding(a) ? 2 : apply_range(a, NULL, e);
+		if (got < 2)
+			return got;
+		got = apply_plan_held(a, &to, e);
+	} else {
+		got = apply_replan(a, &to, e);
+	}
 	return got <= 0 ? got : apply_range(a, &to, e);
 }
 
@@ -294,6 +305,10 @@ apply_pass(struct apply *a, struct err *e)
 		return 0;
 	}
 	got = do_pass(a, &why);
+	if (got <= 0) {
+		ahead_close(a->ahead);
+		a->ahead = NULL;
+	}
 	if (got >= 0 && a->trouble && clock_mono_ns() >= a->retry_ns &&
 	    !is_changed_by_others(a) && apply_stall(a, "", &why) < 0)
 		got = -1;

@@ -3,6 +3,7 @@
 #ifndef COORDINATOR_APPLY_H
 #define COORDINATOR_APPLY_H
 
+#include "coordinator/ahead.h"
 #include "coordinator/mirror_state.h"
 #include "coordinator/mirror_targets.h"
 #include "coordinator/roles.h"
@@ -12,6 +13,10 @@
 
 #define APPLY_FILES 64u
 #define APPLY_BYTES (UINT64_C(256) << 20)
+/* Memory for what is verified and not yet carried out. */
+#define APPLY_AHEAD (UINT64_C(32) << 20)
+/* So much is verified before the state says that it is being applied. */
+#define APPLY_GROUP (UINT64_C(16) << 20)
 
 /* What a run of files makes of a mirror. */
 struct standing {
@@ -19,6 +24,12 @@ struct standing {
 	uint64_t time_ns; /* source's clock */
 	bool consistent;
 	struct uuid copyin;
+};
+
+/* A list of names that grows. */
+struct apply_names {
+	struct chain_name *at;
+	size_t count, room;
 };
 
 struct apply {
@@ -35,9 +46,11 @@ struct apply {
 	struct uuid held_copyin; /* recovery seen to begin; nil: none */
 	bool holding;		 /* held is set */
 
+	uint64_t ahead_bytes; /* APPLY_AHEAD, less in tests */
+	struct ahead *ahead;  /* while there is something to do, or NULL */
+
 	/* names in done/, oldest first */
-	struct chain_name *done;
-	size_t done_count, done_room;
+	struct apply_names done;
 
 	uint64_t *needed; /* sizes, one for each volume */
 	char note[512];
@@ -45,25 +58,52 @@ struct apply {
 
 /* ---- apply_plan.c ---- */
 
+/* Where the mirror is. */
+struct standing apply_standing(const struct apply *a);
 /* What a surveyed file makes of the standing before it. */
 void apply_step(
     struct standing *s, const struct staged *f, const struct survey *v);
-
+/* Volumes may become as large as the files say that are admitted from now. */
+void apply_forget_sizes(struct apply *a);
 /*
- * Finds the files to apply next, verifies each, and says in *out where the
- * mirror is afterwards: 1; 0 when nothing can be applied now; -1.
+ * May the file, which comes next, be applied at once? 1 and *s stands behind
+ * it; 0 no: volumes cannot become as large as it says (`why`), or (`why` is
+ * empty) it begins what a consistent mirror holds back; -1.
  */
-int apply_plan(struct apply *a, struct standing *out, struct err *e) CHECKED;
-/* Verifies every file of a range that was begun before: as apply_plan. */
+int apply_admit(struct apply *a, struct staged *f, struct standing *s,
+    char why[CHAIN_WHY], struct err *e) CHECKED;
+
+/* Is it known that the next file is held back? */
+bool apply_is_holding(const struct apply *a);
+/*
+ * Is all staged that has to be applied at once, verified? 1 and *out says
+ * where the mirror is afterwards; 0 not yet; -1.
+ */
+int apply_plan_held(
+    struct apply *a, struct standing *out, struct err *e) CHECKED;
+/* The same for a range that was begun before, from its control blocks. */
 int apply_replan(struct apply *a, struct standing *out, struct err *e) CHECKED;
 /* For a suspect mirror: 1 when a base for it is among the staged files. */
 int apply_find_base(struct apply *a, struct err *e) CHECKED;
 
 /* ---- apply_range.c ---- */
 
-/* Redrives from state.clean to `to`, makes it durable, state CLEAN. */
+/*
+ * Redrives from state.clean, makes it durable, state CLEAN: 1; 0 when a file
+ * has to come again, or nothing can be applied now; -1. With `end` exactly up
+ * to there. Without, as many files as there are and one sync is worth; 2 and
+ * nothing was done when the first of them is held back.
+ */
 int apply_range(
-    struct apply *a, const struct standing *to, struct err *e) CHECKED;
+    struct apply *a, const struct standing *end, struct err *e) CHECKED;
+
+/* ---- apply_done.c ---- */
+
+int apply_add_name(
+    struct apply_names *to, const struct chain_name *n, struct err *e) CHECKED;
+/* A file moves to done/. */
+int apply_retire(
+    struct apply *a, const struct chain_name *n, struct err *e) CHECKED;
 /* Removes the oldest file in done/ if there are too many: 1, 0, -1. */
 int apply_trim(struct apply *a, struct err *e) CHECKED;
 /* Takes over what is in done/, and brings there what should be. */

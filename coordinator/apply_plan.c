@@ -37,8 +37,8 @@ apply_step(struct standing *s, const struct staged *f, const struct survey *v)
 	s->time_ns = reader_header(f->reader)->last_time_ns;
 }
 
-static struct standing
-standing_now(const struct apply *a)
+struct standing
+apply_standing(const struct apply *a)
 {
 	struct standing s = {.at = a->state.clean,
 	    .time_ns = a->state.applied_time_ns,
@@ -61,7 +61,8 @@ look(struct apply *a, const struct position *at, bool verify, struct staged *f,
 
 	if (got == 0)
 		return 0;
-	if (got == 1 && verify && survey_sums(f, &why) < 0)
+	if (got == 1 && verify &&
+	    reader_verify(f->reader, &a->stage.mirror.source_key, &why) < 0)
 		got = -1;
 	if (got == 1 && survey_file(&a->stage, f, v, a->needed, &why) < 0)
 		got = -1;
@@ -96,28 +97,28 @@ fits(struct apply *a, char why[CHAIN_WHY], struct err *e)
 	return 1;
 }
 
-static void
-forget_sizes(struct apply *a)
+void
+apply_forget_sizes(struct apply *a)
 {
 	memset(a->needed, 0, a->targets.count * sizeof(*a->needed));
 }
 
 /*
- * Verifies all files from `s` to `end`, however many: 1 and *s stands there,
+ * Looks at all files from `s` to `end`, however many: 1 and *s stands there,
  * 0 when one is missing or unfit, -1.
  */
 static int
-plan_to(struct apply *a, const struct position *end, struct standing *s,
-    struct err *e)
+plan_to(struct apply *a, const struct position *end, bool verify,
+    struct standing *s, struct err *e)
 {
 	char why[CHAIN_WHY];
 	int got;
 
-	forget_sizes(a);
+	apply_forget_sizes(a);
 	while (position_compare(&s->at, end) < 0) {
 		struct staged f = STAGED_NONE;
 		struct survey v;
-		got = look(a, &s->at, true, &f, &v, e);
+		got = look(a, &s->at, verify, &f, &v, e);
 		if (got == 1)
 			apply_step(s, &f, &v);
 		staged_close(&f);
@@ -132,11 +133,13 @@ plan_to(struct apply *a, const struct position *end, struct standing *s,
 	return got == 0 && apply_stall(a, why, e) < 0 ? -1 : got;
 }
 
+/* Each file is verified again before it is applied: nothing is lost by that,
+ * for the mirror is already what only the whole range makes good. */
 int
 apply_replan(struct apply *a, struct standing *out, struct err *e)
 {
-	struct standing s = standing_now(a);
-	int got = plan_to(a, &a->state.target, &s, e);
+	struct standing s = apply_standing(a);
+	int got = plan_to(a, &a->state.target, false, &s, e);
 
 	if (got < 0)
 		return -1;
@@ -186,10 +189,11 @@ find_recovery(struct apply *a, struct position *end, struct err *e)
 	return got < 0 ? -1 : found;
 }
 
-static int
-plan_held(struct apply *a, struct standing *out, struct err *e)
+/* Every file up to the END is verified before the old image is given up. */
+int
+apply_plan_held(struct apply *a, struct standing *out, struct err *e)
 {
-	struct standing s = standing_now(a);
+	struct standing s = apply_standing(a);
 	struct position end;
 	int found;
 
@@ -205,7 +209,7 @@ plan_held(struct apply *a, struct standing *out, struct err *e)
 		return found;
 	/* Found or not verified: the search begins anew either way. */
 	a->holding = false;
-	found = plan_to(a, &end, &s, e);
+	found = plan_to(a, &end, true, &s, e);
 	if (found == 1)
 		*out = s;
 	else
@@ -239,47 +243,28 @@ apply_find_base(struct apply *a, struct err *e)
 	return 1;
 }
 
-int
-apply_plan(struct apply *a, struct standing *out, struct err *e)
+bool
+apply_is_holding(const struct apply *a)
 {
-	struct standing s = standing_now(a);
-	char why[CHAIN_WHY];
-	uint64_t bytes = 0;
-	uint32_t files;
-	int got = 1;
+	return a->state.staging && a->holding;
+}
 
-	if (a->state.staging && a->holding)
-		return plan_held(a, out, e);
-	forget_sizes(a);
-	for (files = 0; files < APPLY_FILES && bytes < APPLY_BYTES; files++) {
-		struct staged f = STAGED_NONE;
-		struct survey v;
-		struct standing next = s;
-		bool held;
+int
+apply_admit(struct apply *a, struct staged *f, struct standing *s,
+    char why[CHAIN_WHY], struct err *e)
+{
+	struct standing next = *s;
+	struct survey v;
+	int got;
 
-		got = look(a, &s.at, true, &f, &v, e);
-		if (got == 1)
-			apply_step(&next, &f, &v);
-		staged_close(&f);
-		if (got <= 0)
-			break;
-		held = s.consistent && v.is_break;
-		if (held && files == 0)
-			return plan_held(a, out, e);
-		if (held)
-			break;
-		got = fits(a, why, e);
-		if (got == 0 && files == 0)
-			got = apply_stall(a, why, e);
-		if (got <= 0)
-			break;
-		s = next;
-		bytes += v.raw_len;
-	}
-	if (got < 0)
+	why[0] = '\0';
+	if (survey_file(&a->stage, f, &v, a->needed, e) < 0)
 		return -1;
-	if (files == 0)
+	apply_step(&next, f, &v);
+	if (s->consistent && v.is_break)
 		return 0;
-	*out = s;
-	return 1;
+	got = fits(a, why, e);
+	if (got == 1)
+		*s = next;
+	return got;
 }

@@ -63,7 +63,9 @@ libcoordinator_a_SOURCES += \
 	coordinator/mirror_state.c coordinator/mirror_state.h \
 	coordinator/target.c coordinator/target.h \
 	coordinator/target_check.c \
+	coordinator/ahead.c coordinator/ahead.h \
 	coordinator/apply.c coordinator/apply.h \
+	coordinator/apply_done.c \
 	coordinator/apply_plan.c coordinator/apply_range.c \
 	coordinator/attempt.c coordinator/attempt.h \
 	coordinator/chain.c coordinator/chain.h \

@@ -237,7 +237,8 @@ store_slot(
 	if (io_write_at(
 		fd, slot, sizeof(slot), s->generation % 2 * SLOT_LEN, e) < 0)
 		return err_at(e, "state/%s", name);
-	return io_fsync(fd, name, e);
+	/* The file has had its size from the beginning. */
+	return io_fdatasync(fd, name, e);
 }
 
 int

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_LEN (UINT64_C(1) << 20)
 #define HURRY_LEN (UINT64_C(16) << 20)
 #define HURRY_WRITE (UINT64_C(128) << 10)
-#define RUN_PIECE (UINT64_C(128) << 10) /* larger ones are written alone */
 
 int
 redrive_init(struct redrive *r, const struct stage *s, struct target **targets,
@@ -18,20 +16,14 @@ redrive_init(struct redrive *r, const struct stage *s, struct target **targets,
 	memset(r, 0, sizeof(*r));
 	r->stage = s;
 	r->targets = targets;
-	r->run = malloc(RUN_LEN);
 	r->map = calloc(s->mirror.volume_count + 1, sizeof(*r->map));
-	if (r->run != NULL && r->map != NULL)
-		return 0;
-	redrive_release(r);
-	return err_set(e, ERR_RETRY, "out of memory");
+	return r->map != NULL ? 0 : err_set(e, ERR_RETRY, "out of memory");
 }
 
 void
 redrive_release(struct redrive *r)
 {
-	free(r->run);
 	free(r->map);
-	r->run = NULL;
 	r->map = NULL;
 }
 
@@ -55,25 +47,29 @@ flush_run(struct redrive *r, struct err *e)
 	return write_one(r, r->run_volume, r->run, len, r->run_off, e);
 }
 
-/* Order among overlapping writes is kept: a run only ever grows at its end. */
+/*
+ * Order among overlapping writes is kept: a run only ever grows at its end.
+ * Nothing is copied: a file that is loaded has the data of transactions that
+ * follow one another side by side. Data of one that is not loaded are gone at
+ * the next step, so they are written at once.
+ */
 static int
 put(struct redrive *r, uint32_t volume, const uint8_t *data, uint64_t len,
     uint64_t off, struct err *e)
 {
-	bool fits = r->run_len > 0 && r->run_volume == volume &&
-		    r->run_off + r->run_len == off &&
-		    r->run_len + len <= RUN_LEN;
-
-	if (!fits && flush_run(r, e) < 0)
-		return -1;
-	if (!fits && len > RUN_PIECE)
-		return write_one(r, volume, data, (size_t)len, off, e);
-	if (!fits) {
-		r->run_volume = volume;
-		r->run_off = off;
+	if (r->run_len > 0 && r->run_volume == volume &&
+	    r->run_off + r->run_len == off && r->run + r->run_len == data) {
+		r->run_len += (size_t)len;
+		return 0;
 	}
-	memcpy(r->run + r->run_len, data, (size_t)len);
-	r->run_len += (size_t)len;
+	if (flush_run(r, e) < 0)
+		return -1;
+	if (!r->data_stay)
+		return write_one(r, volume, data, (size_t)len, off, e);
+	r->run_volume = volume;
+	r->run_off = off;
+	r->run = data;
+	r->run_len = (size_t)len;
 	return 0;
 }
 
@@ -197,6 +193,7 @@ redrive_file(struct redrive *r, struct staged *f, struct err *e)
 
 	r->device = false;
 	r->run_len = 0;
+	r->data_stay = reader_is_loaded(f->reader);
 	if (set_sizes(r, f, e) < 0)
 		return err_at(e, "apply %s", f->name);
 	reader_rewind(f->reader);

@@ -20,12 +20,13 @@ struct redrive {
 	uint64_t written,
 	    writes; /* bytes, calls since the kernel was hurried */
 
-	/* adjacent writes that are put together */
-	uint8_t *run;
+	/* adjacent writes whose data lie side by side as well */
+	const uint8_t *run;
 	uint32_t run_volume;
 	uint64_t run_off;
 	size_t run_len;
-	uint32_t *map; /* the file's volumes -> targets */
+	bool data_stay; /* until the file is closed */
+	uint32_t *map;	/* the file's volumes -> targets */
 };
 
 int redrive_init(struct redrive *r, const struct stage *s,

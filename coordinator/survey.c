@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "coordinator/survey.h"
 
-#include "common/cleanup.h"
-#include "common/io.h"
-#include "fileformat/codec.h"
-#include "fileformat/sum.h"
-
-#include <stdlib.h>
 #include <string.h>
-
-#define BLOCK_LEN (64u << 10)
 
 int
 survey_volume(const struct stage *s, const struct reader *r, uint32_t i,
@@ -46,10 +38,6 @@ look_at(const struct stage *s, const struct reader *r, const struct iocb *b,
 		out->is_break = true;
 	if (b->op != OP_RESIZE || needed == NULL)
 		return 0;
-	if (b->volume >= reader_header(r)->volume_count)
-		return err_set(e, ERR_CORRUPT,
-		    "transaction %ju is on volume %u, which is not in the file",
-		    (uintmax_t)b->number, b->volume);
 	if (survey_volume(s, r, b->volume, &k, e) < 0)
 		return -1;
 	raise_to(needed, k, b->off);
@@ -58,84 +46,17 @@ look_at(const struct stage *s, const struct reader *r, const struct iocb *b,
 
 /* All control blocks, without their data. *last is the last one. */
 static int
-walk(const struct stage *s, struct staged *f, struct survey *out,
+walk(const struct stage *s, struct reader *r, struct survey *out,
     uint64_t *needed, struct iocb *last, struct err *e)
 {
-	const struct journal_header *h = reader_header(f->reader);
-	uint64_t seed = iocb_seed(&h->stream, h->sequence);
-	uint32_t step = h->iocb_len > BLOCK_LEN ? 1 : BLOCK_LEN / h->iocb_len;
-	uint32_t i, n;
-	AUTO_FREE uint8_t *block =
-	    malloc(h->iocb_len > BLOCK_LEN ? IOCB_LEN : BLOCK_LEN);
-	struct why why;
+	int more;
 
-	if (block == NULL)
-		return err_set(e, ERR_RETRY, "out of memory");
-	for (i = 0; i < h->iocb_count; i++) {
-		n = i % step;
-		if (n == 0) {
-			uint32_t rest = h->iocb_count - i;
-			size_t len =
-			    (size_t)(rest < step ? rest : step) * h->iocb_len;
-
-			if (io_read_at(f->fd, block, step == 1 ? IOCB_LEN : len,
-				h->iocb_off + (uint64_t)i * h->iocb_len, e) < 0)
-				return -1;
-		}
-		if (iocb_decode(block + (size_t)n * h->iocb_len, seed, last,
-			&why) != VERDICT_WHOLE)
-			return err_set(e, ERR_CORRUPT, "control block %u: %s",
-			    i, why.text);
-		if (look_at(s, f->reader, last, out, needed, e) < 0)
+	reader_rewind(r);
+	while ((more = reader_next_iocb(r, last, e)) > 0)
+		if (look_at(s, r, last, out, needed, e) < 0)
 			return -1;
-	}
-	return 0;
-}
-
-static int
-check_chunk(
-    struct staged *f, uint64_t *at, uint64_t end, uint8_t *room, struct err *e)
-{
-	uint8_t head[CHUNK_HEADER_LEN];
-	struct chunk c;
-	struct why why;
-
-	if (end - *at < sizeof(head))
-		return err_set(e, ERR_CORRUPT, "a chunk at offset %ju is cut",
-		    (uintmax_t)*at);
-	if (io_read_at(f->fd, head, sizeof(head), *at, e) < 0)
-		return -1;
-	if (chunk_header_decode(head, sizeof(head), &c, &why) != VERDICT_WHOLE)
-		return err_set(e, ERR_CORRUPT, "chunk at offset %ju: %s",
-		    (uintmax_t)*at, why.text);
-	if (c.stored_len > end - *at - sizeof(head) ||
-	    c.stored_len > JOURNAL_CHUNK_LIMIT)
-		return err_set(e, ERR_CORRUPT,
-		    "a chunk at offset %ju goes beyond the end",
-		    (uintmax_t)*at);
-	if (io_read_at(f->fd, room, c.stored_len, *at + sizeof(head), e) < 0)
-		return -1;
-	if (sum_bytes(room, c.stored_len, c.seed) != c.sum)
-		return err_set(e, ERR_CORRUPT,
-		    "checksum of the chunk at offset %ju does not match",
-		    (uintmax_t)*at);
-	*at += sizeof(head) + c.stored_len;
-	return 0;
-}
-
-int
-survey_sums(struct staged *f, struct err *e)
-{
-	const struct journal_header *h = reader_header(f->reader);
-	uint64_t at = h->data_off, end = h->data_off + h->data_stored_len;
-	AUTO_FREE uint8_t *room = malloc(JOURNAL_CHUNK_LIMIT);
-
-	if (room == NULL)
-		return err_set(e, ERR_RETRY, "out of memory");
-	while (at < end)
-		if (check_chunk(f, &at, end, room, e) < 0)
-			return err_at(e, "%s", f->name);
-	return 0;
+	reader_rewind(r);
+	return more;
 }
 
 /* The note of transaction `number`, which the file is known to hold. */
@@ -181,7 +102,7 @@ survey_file(const struct stage *s, struct staged *f, struct survey *out,
 			return err_at(e, "%s", f->name);
 		raise_to(needed, k, v.size);
 	}
-	if (walk(s, f, out, needed, &last, e) < 0)
+	if (walk(s, f->reader, out, needed, &last, e) < 0)
 		return err_at(e, "%s", f->name);
 	if (chain_begins(&s->mirror, f->reader)) {
 		out->begins = true;

@@ -26,14 +26,6 @@ struct survey {
 int survey_file(const struct stage *s, struct staged *f, struct survey *out,
     uint64_t *needed, struct err *e) CHECKED;
 
-/*
- * Is every byte of the file what was staged? Staged files were verified whole,
- * signature and digests, when they became ours; what can happen since is rot,
- * and for that the checksums of header, control blocks and stored chunks are
- * enough. Costs reading the file, no unpacking. CORRUPT says where.
- */
-int survey_sums(struct staged *f, struct err *e) CHECKED;
-
 /* Index in the mirror's list of the file's volume `i`. */
 int survey_volume(const struct stage *s, const struct reader *r, uint32_t i,
     uint32_t *out, struct err *e) CHECKED;

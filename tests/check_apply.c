@@ -135,6 +135,61 @@ START_TEST(any_stream_is_redriven_exactly)
 }
 END_TEST
 
+/* Files of some MiB in all: worth a second thread. */
+static struct mirror_unit *
+make_large(uint32_t files)
+{
+	struct mirror_unit *w = calloc(1, sizeof(*w));
+	uint32_t i, n;
+
+	ck_assert_ptr_nonnull(w);
+	mirror_unit_make(w, 77, 600000);
+	maker_base(&w->maker, w->made, COPYIN_BASE);
+	for (i = 0; i < MAKER_VOLUMES; i++)
+		if (w->maker.volume[i].size != 600000)
+			maker_resize(&w->maker, i, 600000);
+	for (i = 0; i < files; i++) {
+		for (n = 0; n < 3; n++) {
+			uint64_t off = maker_random(&w->maker, 300000);
+
+			maker_write(&w->maker, n % 2, off, 200000);
+			maker_write(&w->maker, n % 2, off + 200000, 1000);
+		}
+		(void)maker_seal(&w->maker, w->made);
+	}
+	deliver_all(w);
+	ck_assert_int_eq(run_receive(w, NULL), 0);
+	return w;
+}
+
+static void
+drop_large(struct mirror_unit *w)
+{
+	mirror_unit_drop(w);
+	free(w);
+}
+
+/* With much room for what is read ahead, with little, with too little for any
+ * file: the same mirror. */
+START_TEST(files_read_ahead_give_the_same)
+{
+	static const uint64_t room[] = {APPLY_AHEAD, 2000000, 700000, 1000};
+	struct mirror_unit *w = make_large(12);
+	struct apply *a = NULL;
+	struct err e = {0};
+	int got;
+
+	ck_assert_int_eq(apply_open(&w->home, &w->config, &a, &e), 0);
+	a->ahead_bytes = room[_i];
+	while ((got = apply_pass(a, &e)) > 0)
+		mirror_is_clean(w);
+	ck_assert_msg(got == 0, "%s", e.text);
+	apply_close(a);
+	mirror_stands_at(w, w->maker.files - 1);
+	drop_large(w);
+}
+END_TEST
+
 START_TEST(applied_files_are_kept_as_long_as_asked)
 {
 	uint32_t i;
@@ -427,11 +482,11 @@ END_TEST
 /* ---- damage and change ---- */
 
 static void
-change_staged(uint32_t i, uint64_t off)
+change_staged_of(struct mirror_unit *w, uint32_t i, uint64_t off)
 {
-	AUTO_CLOSE int stage = open_stage(&u);
+	AUTO_CLOSE int stage = open_stage(w);
 	AUTO_CLOSE int fd =
-	    openat(stage, u.maker.file[i].name, O_RDWR | O_CLOEXEC);
+	    openat(stage, w->maker.file[i].name, O_RDWR | O_CLOEXEC);
 	uint8_t b;
 
 	ck_assert_int_ge(fd, 0);
@@ -439,6 +494,66 @@ change_staged(uint32_t i, uint64_t off)
 	b ^= 0x10;
 	ck_assert_int_eq(io_write_at(fd, &b, 1, off, NULL), 0);
 }
+
+static void
+change_staged(uint32_t i, uint64_t off)
+{
+	change_staged_of(&u, i, off);
+}
+
+/* Somewhere in the middle of what is read ahead by two threads. */
+START_TEST(damage_that_lies_ahead_is_not_applied)
+{
+	struct mirror_unit *w = make_large(12);
+	uint32_t bad = w->maker.files - 12 + (uint32_t)_i * 5;
+	struct mirror_state s;
+
+	change_staged_of(w, bad, 100000);
+	ck_assert_int_eq(run_apply(w, NULL), 0);
+	mirror_stands_at(w, bad - 1);
+	load_state(w, &s);
+	ck_assert_ptr_nonnull(strstr(s.reason, "come again"));
+	ck_assert(is_quarantined(w, "checksum"));
+	deliver(w, bad);
+	run_both(w);
+	mirror_stands_at(w, w->maker.files - 1);
+	drop_large(w);
+}
+END_TEST
+
+/* A header that was changed with its checksum is not what the source signed. */
+START_TEST(a_staged_header_that_was_altered_is_refused)
+{
+	uint32_t bad;
+
+	base();
+	bad = more(10);
+	(void)more(10);
+	deliver_all(&u);
+	ck_assert_int_eq(run_receive(&u, NULL), 0);
+	{
+		AUTO_CLOSE int stage = open_stage(&u);
+		AUTO_CLOSE int fd =
+		    openat(stage, u.maker.file[bad].name, O_RDWR | O_CLOEXEC);
+		uint8_t bytes[4096];
+		uint32_t len = header_encoded_len(MAKER_VOLUMES, 0);
+
+		ck_assert_int_eq(io_read_at(fd, bytes, len, 0, NULL), 0);
+		/* The first volume becomes a byte larger. */
+		bytes[JOURNAL_HEADER_FIXED + 16] ^= 1;
+		header_fix_sum(bytes, len);
+		ck_assert_int_eq(io_write_at(fd, bytes, len, 0, NULL), 0);
+	}
+	apply();
+	mirror_stands_at(&u, bad - 1);
+	ck_assert(is_quarantined(&u, "signature"));
+	ck_assert_int_eq(run_receive(&u, NULL), 0);
+	state_is(ACK_STALLED, true, "come again");
+	deliver(&u, bad);
+	run_both(&u);
+	mirror_stands_at(&u, newest());
+}
+END_TEST
 
 START_TEST(a_staged_file_that_rots_has_to_come_again)
 {
@@ -698,8 +813,8 @@ START_TEST(a_failed_device_is_suspect_until_it_was_redone)
 	(void)more(20);
 	deliver_all(&u);
 	ck_assert_int_eq(run_receive(&u, NULL), 0);
-	/* Past the write of the state: the volume's own. */
-	l.rung = ops[_i % 2] == SYS_PWRITE ? 2 : 0;
+	/* Past those of the state: the volume's own. */
+	l.rung = ops[_i % 2] == SYS_PWRITE ? 2 : 1;
 	ladder_set(&l);
 	ck_assert_int_eq(run_apply(&u, &e), -1);
 	ladder_unset();
@@ -751,6 +866,7 @@ main(void)
 	tcase_add_test(t, the_mirror_is_the_source_at_every_file);
 	tcase_add_test(t, many_files_at_once_give_the_same);
 	tcase_add_loop_test(t, any_stream_is_redriven_exactly, 0, 6);
+	tcase_add_loop_test(t, files_read_ahead_give_the_same, 0, 4);
 	tcase_add_test(t, applied_files_are_kept_as_long_as_asked);
 	tcase_add_test(t, messages_carried_out_are_acknowledged);
 	tcase_add_test(t, paused_means_that_nothing_is_applied);
@@ -772,6 +888,8 @@ main(void)
 
 	t = tcase_create("trouble");
 	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, damage_that_lies_ahead_is_not_applied, 0, 3);
+	tcase_add_test(t, a_staged_header_that_was_altered_is_refused);
 	tcase_add_loop_test(t, a_staged_file_that_rots_has_to_come_again, 0, 5);
 	tcase_add_test(t, a_held_file_that_rots_has_to_come_again);
 	tcase_add_loop_test(t, a_mirror_that_others_changed_is_suspect, 0, 3);
