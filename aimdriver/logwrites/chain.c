@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEFORE_MARK 65536 /* entries */
+
 static const char prefix[] = "aim:";
+static const char end_mark[] = "dm-log-writes-end";
 
 const char *
 chain_mark(const struct uuid *id, uint64_t n, char out[CHAIN_MARK])
@@ -25,6 +28,12 @@ bool
 chain_is_own(const char *mark)
 {
 	return strncmp(mark, prefix, sizeof(prefix) - 1) == 0;
+}
+
+bool
+chain_is_end(const char *mark)
+{
+	return strcmp(mark, end_mark) == 0;
 }
 
 bool
@@ -60,12 +69,17 @@ read_mark(struct logfile *f, struct uuid *id, uint64_t *n, struct err *e)
 {
 	struct logfile_place start = {0};
 	struct wlog_entry b;
-	int got = logfile_next(f, &b, e);
+	bool found = false;
+	int i, got = 1;
 
+	for (i = 0; i < BEFORE_MARK && got == 1 && !found; i++) {
+		got = logfile_next(f, &b, e);
+		found = got == 1 && (b.flags & WLOG_MARK) != 0 &&
+			chain_parse(b.mark, id, n);
+	}
 	if (got < 0 || logfile_seek(f, &start, e) < 0)
 		return -1;
-	if (got == 1 && (b.flags & WLOG_MARK) != 0 &&
-	    chain_parse(b.mark, id, n))
+	if (found)
 		return 0;
 	return err_set(e, ERR_REFUSED,
 	    "%s does not begin with a mark of AIM's: it may be the stale log "

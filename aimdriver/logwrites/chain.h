@@ -2,7 +2,9 @@
 /*
  * chain: the write logs of a volume, one after the other. Each begins with a
  * mark of ours, "aim:UUID:N", by which it is told from the stale log of
- * another session, N counting from 0. UUID is the chain's.
+ * another session, N counting from 0. UUID is the chain's. When logs are
+ * changed under load some entries may come before the mark: dm-log-writes
+ * writes its superblock at a mark, so they are of this session too.
  */
 #ifndef AIMDRIVER_LOGWRITES_CHAIN_H
 #define AIMDRIVER_LOGWRITES_CHAIN_H
@@ -18,6 +20,7 @@
 struct chain {
 	struct uuid id;
 	bool marked;
+	bool kernel;	/* dm-log-writes makes it, and ends it with a mark */
 	uint64_t first; /* the number of log[0] */
 	uint32_t count;
 	struct logfile *log[CHAIN_LIMIT];
@@ -28,6 +31,8 @@ const char *chain_mark(const struct uuid *id, uint64_t n, char out[CHAIN_MARK]);
 bool chain_parse(const char *mark, struct uuid *id, uint64_t *n);
 /* Any mark of ours, also one that only keeps time. */
 bool chain_is_own(const char *mark);
+/* The kernel's, when it ends a log. */
+bool chain_is_end(const char *mark);
 
 /*
  * Opens logs that follow each other. REFUSED when one has no mark, or that of

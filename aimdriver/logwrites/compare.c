@@ -68,6 +68,39 @@ check_entry(const struct logfile *f, const struct wlog_entry *b, uint64_t index,
 	    logfile_name(f), index, b->off + b->len, size);
 }
 
+/*
+ * Does the log know all that was written? One that was not ended as it should
+ * be may lack the last writes, and nothing else would tell. `last` is its last
+ * entry.
+ */
+static int
+check_end(const struct chain *c, struct logfile *f,
+    const struct wlog_entry *last, struct err *e)
+{
+	bool more = false;
+
+	if (!c->marked)
+		return 0;
+	if (c->kernel &&
+	    ((last->flags & WLOG_MARK) == 0 || !chain_is_end(last->mark)))
+		return err_set(e, ERR_REFUSED,
+		    "%s was not ended by dm-log-writes: it was full, or the "
+		    "machine stopped, or it is still in use. What it lacks is "
+		    "not known. Take the table down and import again, or copy "
+		    "the disk in with 'aim-manager base'",
+		    logfile_name(f));
+	if (!c->kernel && logfile_goes_on(f, &more, e) < 0)
+		return -1;
+	if (more)
+		return err_set(e, ERR_REFUSED,
+		    "%s goes on after the entries that it counts: it was not "
+		    "closed, or is still in use, and the disk may be ahead of "
+		    "it. Close it and import again; after a crash copy the "
+		    "disk in with 'aim-manager base'",
+		    logfile_name(f));
+	return 0;
+}
+
 int
 compare_check(
     const struct chain *c, uint64_t size, struct compare *out, struct err *e)
@@ -78,6 +111,7 @@ compare_check(
 	int got;
 
 	for (i = 0; i < c->count; i++) {
+		memset(&b, 0, sizeof(b));
 		if (logfile_seek(c->log[i], &start, e) < 0)
 			return -1;
 		for (;;) {
@@ -92,6 +126,8 @@ compare_check(
 			out->entries++;
 			out->written += b.stored;
 		}
+		if (check_end(c, c->log[i], &b, e) < 0)
+			return -1;
 	}
 	return 0;
 }

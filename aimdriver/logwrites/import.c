@@ -142,6 +142,7 @@ find_progress(struct import *m, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "%s was not prepared for %s in this home",
 		    logfile_name(m->chain.log[0]), m->target.info.path);
+	m->chain.kernel = r == 1 && m->progress.kernel;
 	if (r == 0 && begin_unmarked(m, copyins.count, e) < 0)
 		return -1;
 	return check_progress(m, &copyins, e);

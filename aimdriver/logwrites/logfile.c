@@ -289,3 +289,15 @@ logfile_data(
 	}
 	return 0;
 }
+
+int
+logfile_goes_on(struct logfile *f, bool *out, struct err *e)
+{
+	const uint8_t *bytes;
+	uint64_t got;
+
+	if (look(f, f->place.off, WLOG_HEADER_LEN, &bytes, &got, e) < 0)
+		return -1;
+	*out = !io_is_zero(bytes, (size_t)got);
+	return 0;
+}

@@ -46,6 +46,9 @@ int logfile_seek(
  */
 int logfile_next(
     struct logfile *f, struct wlog_entry *out, struct err *e) CHECKED;
+/* Is something written behind the last entry that the superblock counts? To be
+ * asked when logfile_next has returned 0. */
+int logfile_goes_on(struct logfile *f, bool *out, struct err *e) CHECKED;
 /* `len` bytes of the data of the last entry that was returned, from byte
  * `at` of it. */
 int logfile_data(struct logfile *f, uint64_t at, void *to, size_t len,

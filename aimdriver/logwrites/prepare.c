@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void
 detach(struct capture **c)
@@ -51,6 +52,7 @@ write_log(const char *path, uint32_t sector, const struct uuid *id, uint64_t n,
 	struct wlog_entry mark = {.flags = WLOG_MARK};
 	AUTO_FREE uint8_t *bytes = calloc(2, sector);
 	AUTO_CLOSE int fd = -1;
+	struct stat st;
 
 	if (bytes == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
@@ -60,6 +62,10 @@ write_log(const char *path, uint32_t sector, const struct uuid *id, uint64_t n,
 		return err_sys(e, "open %s", path);
 	if (check_unused(fd, path, e) < 0)
 		return -1;
+	/* What is behind the end tells that a log was not closed. */
+	if (fstat(fd, &st) < 0 ||
+	    (S_ISREG(st.st_mode) && sys_ftruncate(fd, 0) < 0))
+		return err_sys(e, "empty %s", path);
 	(void)chain_mark(id, n, mark.mark);
 	mark.mark_len = strlen(mark.mark);
 	wlog_super_encode(&s, bytes);
@@ -94,6 +100,7 @@ begin_chain(const struct options *o, const struct target *t, struct progress *p,
 		    t->info.path);
 	*p = (struct progress){.volume = t->info.uuid,
 	    .copyins = copyins.count,
+	    .kernel = o->count == 0,
 	    .boots = st.boots};
 	return uuid_make(&p->chain, e);
 }

@@ -28,7 +28,7 @@ enum {
 	AT_SUM = 88,
 	LEN = 96,
 };
-enum { BEGUN = 1, DONE = 2 };
+enum { BEGUN = 1, DONE = 2, KERNEL = 4 };
 
 static void
 encode(const struct progress *p, uint8_t out[LEN])
@@ -41,8 +41,9 @@ encode(const struct progress *p, uint8_t out[LEN])
 	le_put64(out + AT_LOG, p->log);
 	le_put64(out + AT_INDEX, p->place.index);
 	le_put64(out + AT_OFF, p->place.off);
-	le_put64(out + AT_STATE,
-	    (p->begun ? UINT64_C(1) * BEGUN : 0) | (p->done ? DONE : 0));
+	le_put64(out + AT_STATE, (p->begun ? UINT64_C(1) * BEGUN : 0) |
+				     (p->done ? DONE : 0) |
+				     (p->kernel ? KERNEL : 0));
 	le_put64(out + AT_SUM, sum_bytes(out, AT_SUM, MAGIC));
 }
 
@@ -57,6 +58,7 @@ decode(const uint8_t in[LEN], struct progress *out)
 		.off = le_get64(in + AT_OFF)},
 	    .begun = (le_get64(in + AT_STATE) & BEGUN) != 0,
 	    .done = (le_get64(in + AT_STATE) & DONE) != 0,
+	    .kernel = (le_get64(in + AT_STATE) & KERNEL) != 0,
 	};
 
 	if (le_get64(in + AT_MAGIC) != MAGIC ||

@@ -24,6 +24,7 @@ struct progress {
 	uint64_t log;		    /* the chain's log that comes next */
 	struct logfile_place place; /* in it */
 	bool begun;		    /* something may be in the stream */
+	bool kernel;		    /* dm-log-writes makes the logs */
 	bool done;		    /* up to the end of the log before */
 };
 

@@ -14,9 +14,6 @@
 
 #define PATIENCE_NS (UINT64_C(5) * 1000000000)
 
-/* The kernel's, at the end of a table. */
-static const char end_mark[] = "dm-log-writes-end";
-
 int
 recorder_init(struct recorder *r, struct capture *c, uint32_t volume,
     const struct uuid *chain, struct err *e)
@@ -89,7 +86,7 @@ put_marker(struct recorder *r, const struct wlog_entry *b, uint64_t log,
 	uint8_t payload[CONTROL_NOTE_LEN];
 	uint64_t number;
 
-	if (chain_is_own(b->mark) || strcmp(b->mark, end_mark) == 0)
+	if (chain_is_own(b->mark) || chain_is_end(b->mark))
 		return 0;
 	make_message(r, log, at, &note.message);
 	make_name(b->mark, note.name);

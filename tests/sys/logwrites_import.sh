@@ -116,6 +116,28 @@ says 'are not as the log has them'
 turn
 mirrored_disk
 
+say "a log that was not closed is refused"
+prepare "$T/open"
+logged "$T/disk.img" "$T/open" unmap
+# count N: what the superblock of $T/open says, plus N
+count() {
+	python3 - "$T/open" "$1" <<'END'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(16)
+    n = struct.unpack("<Q", f.read(8))[0] + int(sys.argv[2])
+    f.seek(16)
+    f.write(struct.pack("<Q", n))
+END
+}
+count -2
+expect 4 import "$T/open"
+says 'goes on after the entries that it counts'
+count 2
+expect 0 import "$T/open"
+turn
+mirrored_disk
+
 say "what does not belong is refused"
 expect 4 aim-logwrites prepare --home "$HERE" --volume "$T/disk.img" \
 	"$T/disk.mir"
