@@ -44,7 +44,8 @@ liblogwrites_a_SOURCES = \
 	aimdriver/logwrites/compare.c aimdriver/logwrites/compare.h \
 	aimdriver/logwrites/dump.c \
 	aimdriver/logwrites/export.c \
-	aimdriver/logwrites/import.c \
+	aimdriver/logwrites/follow.c \
+	aimdriver/logwrites/import.c aimdriver/logwrites/import.h \
 	aimdriver/logwrites/logfile.c aimdriver/logwrites/logfile.h \
 	aimdriver/logwrites/logmaker.c aimdriver/logwrites/logmaker.h \
 	aimdriver/logwrites/prepare.c \

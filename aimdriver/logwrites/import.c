@@ -12,11 +12,7 @@
  * Between its first and last entry the mirrors are at points of the volume's
  * past; at the end they are what the disk is.
  */
-#include "aimdriver/logwrites/compare.h"
-#include "aimdriver/logwrites/program.h"
-#include "aimdriver/logwrites/progress.h"
-#include "aimdriver/logwrites/recorder.h"
-#include "aimdriver/logwrites/target.h"
+#include "aimdriver/logwrites/import.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -28,20 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct import {
-	const struct options *o;
-	struct target target;
-	struct capture *capture;
-	struct chain chain;
-	struct progress_file file;
-	struct progress progress;
-	struct compare compare;
-	struct recorder recorder;
-	struct capture_status status;
-};
-
-static void
-release(struct import *m)
+void
+import_close(struct import *m)
 {
 	recorder_release(&m->recorder);
 	compare_release(&m->compare);
@@ -181,8 +165,8 @@ compare(struct import *m, struct err *e)
 
 /* ---- recording ---- */
 
-static int
-record_log(struct import *m, uint32_t i, struct err *e)
+int
+import_log(struct import *m, uint32_t i, struct err *e)
 {
 	struct progress *p = &m->progress;
 	struct logfile *f = m->chain.log[i];
@@ -200,6 +184,23 @@ record_log(struct import *m, uint32_t i, struct err *e)
 			return -1;
 	}
 	return got;
+}
+
+int
+import_next_log(struct import *m, struct err *e)
+{
+	m->progress.log++;
+	m->progress.place = (struct logfile_place){0};
+	return progress_step(&m->file, &m->progress, e);
+}
+
+int
+import_begin(struct import *m, struct err *e)
+{
+	m->progress.begun = true;
+	m->progress.done = false;
+	m->progress.boots = m->status.boots;
+	return progress_store(&m->file, &m->progress, e);
 }
 
 /* The disk is right. */
@@ -226,19 +227,14 @@ record(struct import *m, struct err *e)
 	struct progress *p = &m->progress;
 	uint64_t last = m->chain.first + m->chain.count - 1;
 
-	p->begun = true;
-	p->done = false;
-	p->boots = m->status.boots;
-	if (progress_store(&m->file, p, e) < 0)
+	if (import_begin(m, e) < 0)
 		return -1;
 	for (;;) {
-		if (record_log(m, (uint32_t)(p->log - m->chain.first), e) < 0)
+		if (import_log(m, (uint32_t)(p->log - m->chain.first), e) < 0)
 			return -1;
 		if (p->log == last)
 			break;
-		p->log++;
-		p->place = (struct logfile_place){0};
-		if (progress_step(&m->file, p, e) < 0)
+		if (import_next_log(m, e) < 0)
 			return -1;
 	}
 	if (reread(m, e) < 0)
@@ -282,8 +278,8 @@ is_done(const struct import *m)
 	       p->place.index >= logfile_super(m->chain.log[last])->entries;
 }
 
-static int
-import(struct import *m, struct err *e)
+int
+import_open(struct import *m, struct err *e)
 {
 	const struct options *o = m->o;
 
@@ -293,15 +289,22 @@ import(struct import *m, struct err *e)
 		&m->capture, e) < 0 ||
 	    check_group(m, e) < 0 || find_progress(m, e) < 0)
 		return -1;
+	return recorder_init(
+	    &m->recorder, m->capture, m->target.volume, &m->chain.id, e);
+}
+
+static int
+import(struct import *m, struct err *e)
+{
+	if (import_open(m, e) < 0)
+		return -1;
 	if (is_done(m)) {
 		(void)printf("imported already\n");
 		return 0;
 	}
-	if (recorder_init(&m->recorder, m->capture, m->target.volume,
-		&m->chain.id, e) < 0 ||
-	    compare(m, e) < 0)
+	if (compare(m, e) < 0)
 		return -1;
-	if (o->dry_run) {
+	if (m->o->dry_run) {
 		(void)printf("%" PRIu64 " entries, %" PRIu64
 			     " bytes would be imported\n",
 		    m->compare.entries, m->compare.written);
@@ -317,10 +320,10 @@ import(struct import *m, struct err *e)
 int
 run_import(const struct options *o)
 {
-	struct import m = {.o = o, .file = PROGRESS_FILE_NONE};
+	struct import m = IMPORT_NONE(o);
 	struct err e;
 	int r = import(&m, &e);
 
-	release(&m);
+	import_close(&m);
 	return r < 0 ? complain(&e) : EXIT_DONE;
 }

@@ -14,6 +14,8 @@ static const char usage[] =
     "[LOG...]\n"
     "       aim-logwrites import [--home H] --volume V [--unmarked]\n"
     "           [--no-compare] [--dry-run] LOG...\n"
+    "       aim-logwrites follow [--home H] --volume V [--interval MS] "
+    "LOG...\n"
     "       aim-logwrites export --out LOG [--volume UUID] [--sector N]\n"
     "           [--base IMAGE] FILE|FOLDER...\n";
 
@@ -29,6 +31,9 @@ static const char help[] =
     "  import       puts the writes of finished logs into the stream of the\n"
     "               volume's group, in order; one that was interrupted goes\n"
     "               on where it was\n"
+    "  follow       does so with the logs that QEMU writes to now, one after\n"
+    "               the other, until it is told to end (SIGTERM); import\n"
+    "               does the rest when the last is closed\n"
     "  export       makes a write log of journal files of one stream, in\n"
     "               order, that other tools can replay\n"
     "  dump         shows what a log holds, entry by entry; L a flush comes\n"
@@ -37,6 +42,7 @@ static const char help[] =
     "\n"
     "  --home H     the site's home; else AIM_HOME, else /var/lib/aim\n"
     "  --volume V   the protected disk: its path, or the volume's UUID\n"
+    "  --interval MS how often a log that is followed is looked at (200)\n"
     "  --out LOG    the log to be made; it must not be there yet\n"
     "  --base IMAGE what the volume held before the first file; needed when\n"
     "               that begins no base and writes are not in whole sectors\n"
@@ -68,6 +74,7 @@ enum {
 	DRY_RUN,
 	OUT,
 	BASE,
+	INTERVAL,
 };
 
 static const struct option known[] = {
@@ -79,6 +86,7 @@ static const struct option known[] = {
     {"unmarked", no_argument, NULL, UNMARKED},
     {"no-compare", no_argument, NULL, NO_COMPARE},
     {"dry-run", no_argument, NULL, DRY_RUN},
+    {"interval", required_argument, NULL, INTERVAL},
     {"out", required_argument, NULL, OUT},
     {"base", required_argument, NULL, BASE},
     {0},
@@ -92,6 +100,7 @@ static const struct command {
 } commands[] = {
     {"dump", run_dump, 1, false, false},
     {"export", run_export, 1, false, true},
+    {"follow", run_follow, 1, true, false},
     {"import", run_import, 1, true, false},
     {"prepare", run_prepare, 0, true, false},
 };
@@ -145,6 +154,9 @@ take_option(int c, struct options *o)
 		return true;
 	case SECTOR:
 		return read_number(optarg, &o->sector);
+	case INTERVAL:
+		return read_number(optarg, &o->interval) && o->interval > 0 &&
+		       o->interval <= 3600000;
 	case UNMARKED:
 		o->unmarked = true;
 		return true;
@@ -162,7 +174,8 @@ take_option(int c, struct options *o)
 int
 main(int argc, char **argv)
 {
-	struct options o = {.home = getenv("AIM_HOME"), .sector = 512};
+	struct options o = {
+	    .home = getenv("AIM_HOME"), .sector = 512, .interval = 200};
 	size_t i;
 	int c;
 

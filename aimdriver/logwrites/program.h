@@ -18,7 +18,8 @@ enum {
 /* What was typed; what is absent is NULL or false. */
 struct options {
 	const char *home, *volume, *out, *base;
-	unsigned sector; /* bytes */
+	unsigned sector;   /* bytes */
+	unsigned interval; /* ms */
 	bool json, unmarked, no_compare, dry_run;
 	int count; /* of what is not an option */
 	char **name;
@@ -26,6 +27,7 @@ struct options {
 
 int run_dump(const struct options *o);
 int run_export(const struct options *o);
+int run_follow(const struct options *o);
 int run_import(const struct options *o);
 int run_prepare(const struct options *o);
 

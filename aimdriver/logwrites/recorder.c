@@ -45,7 +45,7 @@ tell_waiting(void *ctx)
 		    "aim-logwrites: waiting for room in the spool; is "
 		    "aim-coordinator running?\n");
 	}
-	return false;
+	return r->stopped != NULL && *r->stopped != 0;
 }
 
 static void

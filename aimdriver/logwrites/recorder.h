@@ -16,6 +16,8 @@
 #include "aimdriver/capture.h"
 #include "aimdriver/logwrites/logfile.h"
 
+#include <signal.h>
+
 struct recorder {
 	struct capture *capture; /* borrowed */
 	uint32_t volume;
@@ -23,6 +25,7 @@ struct recorder {
 	uint8_t *room;
 	uint64_t waiting_ns; /* for the spool, since */
 	bool told;
+	const volatile sig_atomic_t *stopped; /* NULL: never */
 };
 
 int recorder_init(struct recorder *r, struct capture *c, uint32_t volume,
