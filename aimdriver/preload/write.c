@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #define MAX_RW UINT64_C(0x7ffff000) /* the kernel's limit for one call */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
 #define RWF_OURS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 struct write_call {
@@ -67,9 +70,34 @@ own_buffers(const struct write_call *w, uint64_t done, uint64_t len,
 	return n;
 }
 
+/*
+ * The place is settled by now: O_APPEND, set by another thread meanwhile, must
+ * not move the bytes to the end. Kernels before 6.9 cannot be told so.
+ */
+static long
+put_here(
+    const struct write_call *w, const struct iovec *iov, int n, uint64_t off)
+{
+	static _Atomic int unknown;
+	int rwf = (w->rwf & ~RWF_APPEND) | RWF_NOAPPEND;
+	long r;
+
+	if (unknown != 0)
+		return -EOPNOTSUPP;
+	r = raw6(SYS_pwritev2, w->fd, (long)iov, n, (long)off, 0, rwf);
+	/* Is it that, or one of the caller's flags? */
+	if (r == -EOPNOTSUPP && w->rwf == 0)
+		unknown = 1;
+	return r;
+}
+
 static long
 put(const struct write_call *w, const struct iovec *iov, int n, uint64_t off)
 {
+	long r = put_here(w, iov, n, off);
+
+	if (r != -EOPNOTSUPP)
+		return r;
 	if (w->rwf != 0)
 		return raw6(
 		    SYS_pwritev2, w->fd, (long)iov, n, (long)off, 0, w->rwf);

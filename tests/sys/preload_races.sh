@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A file that grows while another process zeroes beyond its end: the mirror
-# has what the disk has.
+# A file grows while another process zeroes beyond its end, O_APPEND comes and
+# goes while a thread writes: the mirror has what the disk has.
 
 # shellcheck source=tests/driver.sh
 . "$(dirname "$0")/../driver.sh"
@@ -56,4 +56,61 @@ rc=$?
 [ $rc -eq 0 ] || fail "the program ended with $rc"
 replay || fail "replay"
 cmp "$T/v" "$T/v.mirror" || fail "the mirror differs"
+
+cat >"$T/toggle.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+
+static volatile int over;
+static int fd;
+
+static void *toggle(void *unused)
+{
+	while (!over) {
+		fcntl(fd, F_SETFL, O_APPEND);
+		fcntl(fd, F_SETFL, 0);
+	}
+	return unused;
+}
+
+int main(int argc, char **argv)
+{
+	char block[4096];
+	struct iovec one = {block, 1};
+	pthread_t t;
+
+	fd = open(argv[argc - 1], O_RDWR);
+	if (argc == 3) /* can the kernel do it? */
+		return pwritev2(fd, &one, 1, 0, RWF_NOAPPEND) == 1 ? 0 : 77;
+	if (pthread_create(&t, NULL, toggle, NULL) != 0)
+		return 1;
+	for (int i = 0; i < 3000; i++) {
+		memset(block, i, sizeof(block));
+		if (pwrite(fd, block, sizeof(block), i % 100 * 500) !=
+			sizeof(block))
+			return 2;
+	}
+	over = 1;
+	return pthread_join(t, NULL);
+}
+END
+cc -pthread -o "$T/toggle" "$T/toggle.c" || fail "cannot compile"
+: >"$T/try"
+"$T/toggle" ask "$T/try"
+if [ $? -eq 77 ]; then
+	echo "(this kernel cannot be told where to write: not tried)"
+else
+	captured "$T/toggle" "$T/v" || fail "the program ended with $?"
+	replay || fail "replay"
+	cmp "$T/v" "$T/v.mirror" || fail "the mirror differs"
+fi
 echo "ok: zeroing beyond the end under appending writes"
