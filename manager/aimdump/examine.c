@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -132,12 +133,75 @@ check_epoch(const struct journal_header *a, const struct journal_header *h,
 	return 0;
 }
 
+/* The volumes stay the same, and a file's go on with the size that the one
+ * before left; but a break may have lost what made them grow or shrink. */
+static int
+check_volumes(struct examine *x, struct reader *r, struct err *e)
+{
+	const struct journal_header *h = reader_header(r);
+	bool sizes = (h->incompat & JOURNAL_INCOMPAT_BREAK) == 0;
+	struct journal_volume v;
+	uint32_t i;
+
+	if (x->volumes == NULL)
+		return 0;
+	if (h->volume_count != x->before.volume_count)
+		return broken(e, "it has another number of volumes");
+	for (i = 0; i < h->volume_count; i++) {
+		const struct journal_volume *was = &x->volumes[i];
+
+		reader_volume(r, i, &v);
+		if (!uuid_equal(&v.uuid, &was->uuid) || v.kind != was->kind)
+			return broken(e, "it has other volumes");
+		if (sizes && v.kind == VOLUME_FILE && v.size != was->size)
+			return err_set(e, ERR_CORRUPT,
+			    "does not continue the file before it: volume %u "
+			    "has %ju bytes, there it ended with %ju",
+			    i, (uintmax_t)v.size, (uintmax_t)was->size);
+	}
+	return 0;
+}
+
+/* What this file begins with; note_size makes of it what it ends with. */
+static int
+take_volumes(struct examine *x, struct reader *r, struct err *e)
+{
+	uint32_t n = reader_header(r)->volume_count, i;
+
+	free(x->volumes);
+	x->volumes = NULL;
+	if (!x->verify)
+		return 0;
+	x->volumes = calloc((size_t)n + 1, sizeof(*x->volumes));
+	if (x->volumes == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	for (i = 0; i < n; i++)
+		reader_volume(r, i, &x->volumes[i]);
+	return 0;
+}
+
+static void
+note_size(struct examine *x, const struct iocb *b)
+{
+	if (x->volumes != NULL && b->op == OP_RESIZE &&
+	    b->volume < x->before.volume_count)
+		x->volumes[b->volume].size = b->off;
+}
+
+void
+examine_release(struct examine *x)
+{
+	keys_release(&x->keys);
+	free(x->volumes);
+	x->volumes = NULL;
+}
+
 /* A file of another stream begins another chain. */
 static int
-check_chain(struct examine *x, const struct journal_header *h,
-    struct finding *f, struct err *e)
+check_chain(
+    struct examine *x, struct reader *r, struct finding *f, struct err *e)
 {
-	const struct journal_header *a = &x->before;
+	const struct journal_header *a = &x->before, *h = reader_header(r);
 
 	if (!x->verify)
 		return 0;
@@ -156,6 +220,8 @@ check_chain(struct examine *x, const struct journal_header *h,
 		return broken(e, "transactions are missing between them");
 	if (memcmp(h->prev_digest, a->content_digest, DIGEST_LEN) != 0)
 		return broken(e, "it follows a file with another content");
+	if (check_volumes(x, r, e) < 0)
+		return -1;
 	f->chain = "continues";
 	return 0;
 }
@@ -168,8 +234,10 @@ show_entries(struct examine *x, struct reader *r, struct err *e)
 	int more;
 
 	reader_rewind(r);
-	while ((more = reader_next(r, &b, &data, e)) > 0)
+	while ((more = reader_next(r, &b, &data, e)) > 0) {
+		note_size(x, &b);
 		x->show.entry(&x->show, &b, data);
+	}
 	return more;
 }
 
@@ -181,7 +249,9 @@ examine_reader(
 	int rc = check(x, r, f, &first);
 
 	if (rc == 0)
-		rc = check_chain(x, reader_header(r), f, &first);
+		rc = check_chain(x, r, f, &first);
+	if (rc == 0)
+		rc = take_volumes(x, r, &first);
 	if (rc < 0 && !is_news(&first)) {
 		*e = first;
 		return EXAMINE_UNREADABLE;

@@ -15,7 +15,11 @@ struct examine {
 	struct show show;
 	bool has_before; /* the chain goes on from here: */
 	struct journal_header before;
+	/* of `before`, with the sizes that it ends with; NULL: not known */
+	struct journal_volume *volumes;
 };
+
+void examine_release(struct examine *x);
 
 /* EXAMINE_*; with UNREADABLE the error says why and nothing was shown. */
 int examine_file(struct examine *x, const char *path, struct err *e) CHECKED;

@@ -128,7 +128,7 @@ main(int argc, char **argv)
 				worst = is;
 		}
 	}
-	keys_release(&x.keys);
+	examine_release(&x);
 	if (show_flush(&x.show, &e) < 0)
 		worst = complain(&e);
 	return worst;

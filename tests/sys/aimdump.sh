@@ -45,6 +45,16 @@ expect 1 aimdump --verify "$two" "$one"
 expect 1 aimdump --verify "$two" "$four"
 expect 0 aimdump "$two" "$one"
 
+say "the sizes of volumes go on, resizes counted"
+printf '%064d\n' 1 >"$T/seed"
+forge=$BUILD/tests/sys/forge
+must "$forge" "$three" "$T/three" "$T/seed" size=1048676
+expect 0 aimdump --verify "$two" "$T/three"
+must "$forge" "$three" "$T/three" "$T/seed" size=1048576
+expect 1 aimdump --verify "$two" "$T/three"
+says 'volume 0 has 1048576 bytes, there it ended with 1048676'
+expect 0 aimdump --verify "$T/three"
+
 say "what it shows"
 expect 0 aimdump "$two"
 says 'resize'

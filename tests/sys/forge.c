@@ -8,7 +8,7 @@
  * SEED-FILE, after changing what is named: sequence, epoch, first (all
  * transactions move along), stream, group, site (UUIDs), address (of the
  * first write), volume (its index), payload (its first byte), prev (the
- * digest's first byte).
+ * digest's first byte), size (of the first volume).
  */
 #include "aimdriver/reader.h"
 #include "aimdriver/writer.h"
@@ -24,8 +24,8 @@
 struct wish {
 	struct journal_header h;
 	int64_t shift; /* of transaction numbers */
-	bool address_set, volume_set, payload_set;
-	uint64_t address;
+	bool address_set, volume_set, payload_set, size_set;
+	uint64_t address, size;
 	uint32_t volume;
 };
 
@@ -59,6 +59,8 @@ take_wish(struct wish *w, const char *text, struct err *e)
 		w->address_set = true, w->address = n;
 	else if (IS("volume"))
 		w->volume_set = true, w->volume = (uint32_t)n;
+	else if (IS("size"))
+		w->size_set = true, w->size = n;
 	else if (IS("payload"))
 		w->payload_set = true;
 	else
@@ -142,6 +144,8 @@ forge(int in, int out, const char *seed, char **wishes, struct err *e)
 	targets = calloc(wish.h.target_count + 1, sizeof(*targets));
 	for (i = 0; i < wish.h.volume_count; i++)
 		reader_volume(r, i, &volumes[i]);
+	if (wish.size_set)
+		volumes[0].size = wish.size;
 	for (i = 0; i < wish.h.target_count; i++)
 		reader_target(r, i, &targets[i]);
 	spec = (struct writer_spec){.header = wish.h,
