@@ -35,21 +35,57 @@ from_base(struct transport *t)
 }
 
 static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The path of a URL, with %XX made the byte that it stands for; false when
+ * it is none. */
+static bool
+decode_path(const char *url, char out[PATH_MAX])
+{
+	const char *p = url + strlen("file://");
+	size_t n = 0;
+
+	if (p[0] != '/')
+		return false;
+	for (; *p != '\0' && n < PATH_MAX - TRANSPORT_NAME_LIMIT - 1; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c == '%') {
+			int high = hex_digit(p[1]);
+			int low = high < 0 ? -1 : hex_digit(p[2]);
+
+			if (low < 0)
+				return false;
+			c = (unsigned char)(high << 4 | low);
+			p += 2;
+		}
+		if (c < 0x20 || c == 0x7f)
+			return false;
+		out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return *p == '\0';
+}
+
+static int
 dir_check(const struct destination_config *d, bool for_acks, struct err *e)
 {
-	const char *path = transport_url(d, for_acks) + strlen("file://");
-	char shown[120];
-	size_t i, len = strlen(path);
-	bool ok = path[0] == '/' && len < PATH_MAX - TRANSPORT_NAME_LIMIT;
+	const char *url = transport_url(d, for_acks);
+	char shown[120], path[PATH_MAX];
 
-	for (i = 0; ok && i < len; i++)
-		ok = (unsigned char)path[i] >= 0x20 && path[i] != 0x7f;
-	if (ok)
+	if (decode_path(url, path))
 		return 0;
 	return err_set(e, ERR_REFUSED,
-	    "\"file://%s\": after file:// comes an absolute path, as in "
-	    "file:///srv/incoming",
-	    name_quote(path, len, shown, sizeof(shown)));
+	    "\"%s\": after file:// comes an absolute path, as in "
+	    "file:///srv/incoming; a percent sign in it is written %%25, other "
+	    "bytes may be written %%XX",
+	    name_quote(url, strlen(url), shown, sizeof(shown)));
 }
 
 static int
@@ -63,8 +99,11 @@ dir_open(const struct destination_config *d, bool for_acks,
 		return err_set(e, ERR_RETRY, "out of memory");
 	}
 	t->base.ops = &transport_dir_ops;
-	(void)snprintf(t->path, sizeof(t->path), "%s",
-	    transport_url(d, for_acks) + strlen("file://"));
+	if (!decode_path(transport_url(d, for_acks), t->path)) {
+		free(t->block);
+		free(t);
+		return dir_check(d, for_acks, e);
+	}
 	*out = &t->base;
 	return 0;
 }

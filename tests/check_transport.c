@@ -196,7 +196,11 @@ static const struct {
 	const char *url;
 	bool good;
 } urls[] = {{"file:///srv/in", true}, {"file://srv/in", false},
-    {"ftp://x/y", false}, {"", false}, {"sftp://", false}, {"/srv", false}};
+    {"ftp://x/y", false}, {"", false}, {"sftp://", false}, {"/srv", false},
+    {"file:///srv/my%20disk", true}, {"file:///srv/my disk", true},
+    {"file:///100%", false}, {"file:///100%2", false},
+    {"file:///100%zz", false}, {"file:///a%00b", false},
+    {"file:///a%0ab", false}, {"file://%2fsrv", false}};
 
 START_TEST(a_url_is_checked_before_anything_connects)
 {
@@ -206,6 +210,23 @@ START_TEST(a_url_is_checked_before_anything_connects)
 	ck_assert_int_eq(transport_check(&d, &e), urls[_i].good ? 0 : -1);
 	if (!urls[_i].good)
 		ck_assert_int_eq(e.kind, ERR_REFUSED);
+}
+END_TEST
+
+START_TEST(percent_signs_in_a_folder_are_decoded)
+{
+	struct transport *odd = NULL;
+	struct err e = {0};
+	struct stat st;
+
+	OK(io_make_dir(dir.fd, "a 50% b", 0700, &e));
+	OK(io_make_dir(dir.fd, "a 50% b/" STREAM, 0700, &e));
+	(void)snprintf(
+	    d.url, sizeof(d.url), "file://%s/a%%2050%%25 b", dir.path);
+	OK(transport_open(&d, false, &odd, &e));
+	ck_assert_int_eq(transport_put(odd, file, LEN, NAME, &e), 1);
+	ck_assert_int_eq(fstatat(dir.fd, "a 50% b/" NAME, &st, 0), 0);
+	transport_close(odd);
 }
 END_TEST
 
@@ -387,6 +408,7 @@ main(void)
 	tcase_add_test(c, getting_is_bounded_and_absence_is_no_failure);
 	tcase_add_loop_test(c, a_url_is_checked_before_anything_connects, 0,
 	    sizeof(urls) / sizeof(urls[0]));
+	tcase_add_test(c, percent_signs_in_a_folder_are_decoded);
 	tcase_add_loop_test(
 	    c, an_sftp_url_is_taken_apart_or_refused, 0, SFTP_URLS);
 	tcase_add_test(c, only_keys_that_work_are_accepted);
