@@ -51,3 +51,29 @@ name_quote(const char *text, size_t len, char *out, size_t room)
 		out[n] = '\0';
 	return out;
 }
+
+const char *
+shell_word(const char *text, char *out, size_t room)
+{
+	size_t n = 0, i;
+	int plain = text[0] != '\0';
+
+	for (i = 0; plain && text[i] != '\0'; i++)
+		plain = is_alnum(text[i]) || strchr("/._-+:@%,=", text[i]) != 0;
+	if (plain || room < 3) {
+		(void)snprintf(out, room, "%s", text);
+		return out;
+	}
+	out[n++] = '\'';
+	for (i = 0; text[i] != '\0'; i++) {
+		size_t len = text[i] == '\'' ? 4 : 1;
+
+		if (n + len + 2 > room)
+			break;
+		memcpy(out + n, len == 4 ? "'\\''" : &text[i], len);
+		n += len;
+	}
+	out[n++] = '\'';
+	out[n] = '\0';
+	return out;
+}

@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 #define NAME_LIMIT 64 /* bytes with the NUL */
@@ -18,5 +19,13 @@ int name_check(const char *what, const char *name, struct err *e) CHECKED;
  * does not fit is cut. Returns `out`.
  */
 const char *name_quote(const char *text, size_t len, char *out, size_t room);
+
+/*
+ * Copies a path or name into `out` so that a shell takes it as one word: as it
+ * is, or in single quotes. What does not fit is cut: a path always fits into
+ * SHELL_WORD, unless it has hundreds of quotes. Returns `out`.
+ */
+#define SHELL_WORD (PATH_MAX + 256)
+const char *shell_word(const char *text, char *out, size_t room);
 
 #endif

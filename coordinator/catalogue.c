@@ -210,6 +210,7 @@ int
 catalogue_open(
     struct home *h, bool write, struct catalogue **out, struct err *e)
 {
+	char home[SHELL_WORD];
 	AUTO(catalogue_closep) struct catalogue *c = NULL;
 	struct stat st;
 	struct err why = {0};
@@ -220,7 +221,8 @@ catalogue_open(
 		    "%s has no catalogue.db: if it was there before, run "
 		    "'aim-manager --home %s catalogue restore', else "
 		    "'aim-manager --home %s init --site %s'",
-		    h->path, h->path, h->path, h->site_name);
+		    h->path, shell_word(h->path, home, sizeof(home)), home,
+		    h->site_name);
 	if (open_db(h, write, false, &c, &why) < 0 ||
 	    check_identity(c, &why) < 0) {
 		if (why.kind == ERR_CORRUPT)
@@ -228,7 +230,7 @@ catalogue_open(
 			    "%s; no data is lost by it: stop the coordinator "
 			    "and run 'aim-manager --home %s catalogue "
 			    "restore'",
-			    why.text, h->path);
+			    why.text, shell_word(h->path, home, sizeof(home)));
 		return err_set(e, why.kind, "%s", why.text);
 	}
 	if (write && write_groups(c, e) < 0)

@@ -10,6 +10,7 @@
  *   active/<group>/             control file and segments (aimdriver)
  *   sealed/<stream>/NAME.aim    journal files not yet pruned
  *   stage/<mirror>/NAME.aim     received and verified
+ *   stage/<mirror>/.attempt     file that is being looked at, and its deaths
  *   done/<mirror>/NAME.aim      applied, kept for retention
  *   quarantine/                 what was refused, with NAME.why beside it
  *   state/site                  name, uuid, machine: it makes this a home
@@ -17,10 +18,16 @@
  *   state/adopt                 the home has just been adopted
  *   state/lock                  OFD lock of the coordinator
  *   state/coordinator.sock      requests of the manager
+ *   state/catalogue.copy        catalogue.db as of its last change
+ *   state/<group>.break         a break of the history that is under way
+ *   state/<id>.ROLE.lock        OFD lock of a role
  *   state/<destination>.ack     last valid acknowledgement of a destination
  *   state/<destination>.job     copy-in that is queued or under way
  *   state/<destination>.ship    shipper's progress and trouble, for status
  *   state/<mirror>.state        redriver's two slots
+ *   state/<mirror>.counter      numbers of acknowledgements in use up to here
+ *   state/<mirror>.targets      which files or devices were mirrored to
+ *   state/<mirror>.apply        redriver's progress and trouble, for status
  *   state/<mirror>.recv         receiver's progress and trouble, for status
  *   state/<group>.source        sealer's progress and trouble, for status
  *   state/<group>.rebuild       the source role is to give way (rebuild.h)

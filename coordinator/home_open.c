@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/name.h"
 #include "common/sys.h"
 #include "coordinator/home_site.h"
 
@@ -28,13 +29,14 @@ open_folders(struct home *h, struct err *e)
 static int
 open_top(struct home *h, const char *path, struct err *e)
 {
+	char word[SHELL_WORD];
 	AUTO_FREE char *real = realpath(path, NULL);
 
 	if (real == NULL && errno == ENOENT)
 		return err_set(e, ERR_REFUSED,
 		    "no home at %s: make one with 'aim-manager --home %s init "
 		    "--site NAME'",
-		    path, path);
+		    path, shell_word(path, word, sizeof(word)));
 	if (real == NULL)
 		return err_sys(e, "home %s", path);
 	if (strlen(real) >= sizeof(h->path))
@@ -46,6 +48,7 @@ open_top(struct home *h, const char *path, struct err *e)
 static int
 check_machine(const struct home_site *s, const char *path, struct err *e)
 {
+	char word[SHELL_WORD];
 	char here[MACHINE_LIMIT];
 
 	machine_id(here);
@@ -57,7 +60,27 @@ check_machine(const struct home_site *s, const char *path, struct err *e)
 	    "two copies of one site would destroy the mirrors' order. If the "
 	    "other one will never run again, make it this machine's own with "
 	    "'aim-manager --home %s init --adopt' (new key, pair again)",
-	    path, s->machine, here, path);
+	    path, s->machine, here, shell_word(path, word, sizeof(word)));
+}
+
+/* Never was a home, or is one that has lost state/site? */
+static int
+no_site(const struct home *h, struct err *e)
+{
+	char word[SHELL_WORD];
+
+	(void)shell_word(h->path, word, sizeof(word));
+	if (faccessat(h->dir, "catalogue.db", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, ERR_REFUSED,
+		    "%s is not a home: make one with 'aim-manager --home %s "
+		    "init --site NAME'",
+		    h->path, word);
+	return err_set(e, ERR_REFUSED,
+	    "home %s has lost state/site. Put it back from a backup, or write "
+	    "its four lines: format 1, name NAME, uuid UUID (both by: sqlite3 "
+	    "%s/catalogue.db 'select name, uuid from site'), machine ID (by: "
+	    "cat /etc/machine-id)",
+	    h->path, word);
 }
 
 static int
@@ -70,10 +93,7 @@ open_site(struct home *h, struct err *e)
 	if (io_open_dir(h->dir, "state", &h->state, &why) < 0 ||
 	    home_site_load(h->state, &s, &why) < 0) {
 		if (why.sys == ENOENT)
-			return err_set(e, ERR_REFUSED,
-			    "%s is not a home: make one with 'aim-manager "
-			    "--home %s init --site NAME'",
-			    h->path, h->path);
+			return no_site(h, e);
 		return err_set(e, why.kind, "home %s: %s", h->path, why.text);
 	}
 	if (check_machine(&s, h->path, e) < 0)

@@ -150,6 +150,7 @@ check_free(struct change *ch, const struct group_config *g, const char *name,
 int
 request_destination_add(struct change *ch, struct err *e)
 {
+	char home[SHELL_WORD];
 	AUTO(pairing_release) struct pairing p = {0};
 	struct destination_config d = {0};
 	const char *name = change_need(ch, "name", e);
@@ -176,7 +177,7 @@ request_destination_add(struct change *ch, struct err *e)
 		d.url, d.mirror_site_name) < 0)
 		return -1;
 	return buf_printf(&ch->err, e, "next: aim-manager --home %s base %s\n",
-	    ch->home->path, g->name);
+	    shell_word(ch->home->path, home, sizeof(home)), g->name);
 }
 
 static const struct destination_config *

@@ -332,6 +332,7 @@ take_identity(struct plan *p)
 int
 request_mirror_add(struct change *ch, struct err *e)
 {
+	char home[SHELL_WORD];
 	AUTO(plan_release) struct plan p = {0};
 
 	p.flags = (change_has(ch, "create") ? TARGET_CREATE : 0) |
@@ -349,7 +350,8 @@ request_mirror_add(struct change *ch, struct err *e)
 		p.mirror.source_site_name) < 0 ||
 	    buf_printf(&ch->err, e,
 		"next: aim-manager --home %s mirror export %s > FILE\n",
-		ch->home->path, p.mirror.group_name) < 0)
+		shell_word(ch->home->path, home, sizeof(home)),
+		p.mirror.group_name) < 0)
 		return -1;
 	if (change_has(ch, "dry-run"))
 		return 0;

@@ -182,6 +182,8 @@ static int
 show(struct change *ch, const struct volume_config *v, const char *group,
     struct err *e)
 {
+	char home[SHELL_WORD];
+
 	if (buf_printf(&ch->out, e,
 		"volume %s: %s, %s of %ju bytes, in group %s\n", v->name,
 		v->path, v->kind == VOLUME_BLOCK ? "block device" : "file",
@@ -189,7 +191,7 @@ show(struct change *ch, const struct volume_config *v, const char *group,
 		return -1;
 	return buf_printf(&ch->err, e,
 	    "next: aim-manager --home %s group export %s > FILE\n",
-	    ch->home->path, group);
+	    shell_word(ch->home->path, home, sizeof(home)), group);
 }
 
 /* The folder under active/; then the caller commits the catalogue. */

@@ -297,7 +297,9 @@ judge_source(struct home *h, struct status_group *g)
 static void
 advise_source(const struct status *s, struct status_group *g)
 {
-	const char *home = s->home->path, *what = "";
+	char word[SHELL_WORD];
+	const char *home = shell_word(s->home->path, word, sizeof(word));
+	const char *what = "";
 
 	for (uint32_t i = 0; i < g->destination_count; i++)
 		if (g->destinations[i].state == STATUS_PAUSED &&
@@ -428,7 +430,8 @@ look_at_notes(struct home *h, struct status_group *g)
 static void
 advise_mirror(const struct status *s, struct status_group *g)
 {
-	const char *home = s->home->path;
+	char word[SHELL_WORD];
+	const char *home = shell_word(s->home->path, word, sizeof(word));
 
 	if (g->mirror->fetch_paused || g->mirror->apply_paused)
 		(void)snprintf(g->next, sizeof(g->next),

@@ -49,7 +49,7 @@ struct status_group {
 	const struct mirror_config *mirror; /* NULL: a source */
 	enum status_state state;
 	char reason[REASON_LIMIT];
-	char next[PATH_MAX + 320]; /* the command to run next; "" for none */
+	char next[SHELL_WORD + 320]; /* the command to run next; "" for none */
 	uint32_t epoch;
 	/* source */
 	struct capture_status capture;

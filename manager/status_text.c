@@ -92,8 +92,9 @@ group(struct buf *b, const struct status_group *g, struct err *e)
 	if (!told && line(b, "", g->reason, e) < 0)
 		return -1;
 	if (g->quarantined > 0 &&
-	    buf_printf(b, e, "    %ju files were put into quarantine\n",
-		(uintmax_t)g->quarantined) < 0)
+	    buf_printf(b, e, "    %ju file%s put into quarantine\n",
+		(uintmax_t)g->quarantined,
+		g->quarantined == 1 ? " was" : "s were") < 0)
 		return -1;
 	return line(b, "next: ", g->next, e);
 }
@@ -102,6 +103,8 @@ int
 status_text(const struct status *s, const struct status_group *only,
     struct buf *out, struct err *e)
 {
+	char home[SHELL_WORD];
+
 	if (buf_printf(out, e, "site %s, coordinator %s\n", s->home->site_name,
 		s->coordinated ? "running" : "NOT running") < 0)
 		return -1;
@@ -109,10 +112,10 @@ status_text(const struct status *s, const struct status_group *only,
 		if ((only == NULL || only == &s->groups[i]) &&
 		    group(out, &s->groups[i], e) < 0)
 			return -1;
-	if (s->group_count == 0)
-		return buf_printf(out, e,
-		    "nothing is protected or mirrored here yet\n"
-		    "    next: aim-manager --home %s volume add NAME PATH\n",
-		    s->home->path);
-	return 0;
+	if (s->group_count > 0)
+		return 0;
+	return buf_printf(out, e,
+	    "nothing is protected or mirrored here yet\n"
+	    "    next: aim-manager --home %s volume add NAME PATH\n",
+	    shell_word(s->home->path, home, sizeof(home)));
 }

@@ -69,6 +69,33 @@ START_TEST(quoting_never_leaves_its_room)
 }
 END_TEST
 
+static const struct {
+	const char *text, *word;
+} words[] = {
+    {"/srv/aim-1_x.y", "/srv/aim-1_x.y"},
+    {"/a b", "'/a b'"},
+    {"it's", "'it'\\''s'"},
+    {"", "''"},
+    {"$HOME", "'$HOME'"},
+    {"a\nb", "'a\nb'"},
+    {"~x", "'~x'"},
+};
+
+START_TEST(a_shell_takes_it_as_one_word)
+{
+	char out[SHELL_WORD], tight[8];
+	size_t room;
+
+	ck_assert_str_eq(
+	    shell_word(words[_i].text, out, sizeof(out)), words[_i].word);
+	for (room = 1; room < sizeof(tight); room++) {
+		memset(tight, '#', sizeof(tight));
+		(void)shell_word(words[_i].text, tight, room);
+		ck_assert_uint_lt(strnlen(tight, sizeof(tight)), room);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -82,6 +109,8 @@ main(void)
 	tcase_add_loop_test(t, every_byte_is_judged, 1, 256);
 	tcase_add_test(t, quoting_hides_what_is_not_plain);
 	tcase_add_test(t, quoting_never_leaves_its_room);
+	tcase_add_loop_test(t, a_shell_takes_it_as_one_word, 0,
+	    sizeof(words) / sizeof(words[0]));
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }

@@ -231,4 +231,20 @@ must captured two dd if=/dev/urandom of="$T/two.img" bs=4k count=1 \
 	conv=notrunc status=none
 expect 4 here wait two
 says 'coordinator'
+
+say "commands that are shown can be typed, whatever the home is called"
+expect 0 aim-manager --home "$T/it's a home" init --site odd
+expect 0 aim-manager --home "$T/it's a home" status
+next=$(printf '%s\n' "$OUT" | sed -n 's/^ *next: //p')
+truncate -s 1M "$T/odd.img"
+expect 0 bash -c "${next/NAME PATH/odd \"$T/odd.img\"}"
+next=$(printf '%s\n' "$OUT" | sed -n 's/^ *next: //p')
+expect 0 bash -c "${next/FILE/\"$T/odd.pairing\"}"
+[ -s "$T/odd.pairing" ] || fail "no pairing text by: $next"
+
+say "a home that lost its name is told how to get it back"
+rm "$T/it's a home/state/site"
+expect 4 aim-manager --home "$T/it's a home" status
+says 'has lost state/site'
+says 'sqlite3'
 pass
