@@ -34,6 +34,7 @@ struct goal {
 	uint64_t number;     /* transaction to be acknowledged */
 	struct uuid copyin;  /* its END belongs to it too */
 	bool pending;	     /* that END is not yet known */
+	bool broken;	     /* a break came: its END is waited for instead */
 	uint64_t trouble_ns; /* since when the mirror is in trouble; 0 */
 	bool reached;
 };
@@ -119,6 +120,31 @@ destination_of(const struct wait *w, const char *name)
 	return NULL;
 }
 
+/*
+ * A break of the history gives numbers out again that were never sealed. What
+ * they stood for is part of the copy-in that comes after it, so the END of
+ * that is waited for, and the numbers are forgotten.
+ */
+static void
+notice_break(struct wait *w, struct goal *g, const struct job *j)
+{
+	bool other = !g->pending && j->kind == COPYIN_RECOVERY &&
+		     !uuid_equal(&j->id, &g->copyin);
+	struct capture_status s;
+
+	capture_status(w->capture, &s);
+	if (j->state == JOB_NONE || (!other && s.completed >= g->number))
+		return;
+	if (!g->broken)
+		(void)fprintf(stderr,
+		    "aim-manager: the history of %s broke off (the source's "
+		    "host or disk failed); waiting until '%s' has recovered\n",
+		    w->group, g->name);
+	g->broken = g->pending = true;
+	g->number = 0;
+	w->asked = 0;
+}
+
 /* Moves the goal on with the copy-in that it includes. */
 static enum outcome
 follow_copyin(struct wait *w, struct goal *g,
@@ -126,14 +152,15 @@ follow_copyin(struct wait *w, struct goal *g,
 {
 	struct job j;
 
-	if (!g->pending)
-		return REACHED;
 	if (job_load(w->home, &d->uuid, &j, e) < 0)
 		return impossible(w, "%s", e->text);
+	notice_break(w, g, &j);
+	if (!g->pending)
+		return REACHED;
 	if (j.state == JOB_NONE)
 		return impossible(
 		    w, "the copy-in for '%s' was given up", g->name);
-	g->copyin = j.id; /* begun anew after a break */
+	g->copyin = j.id; /* begun anew, or together with others */
 	if (j.state != JOB_DONE) {
 		(void)snprintf(w->at, sizeof(w->at), "%s: copy-in %s", g->name,
 		    j.state == JOB_QUEUED ? "queued" : "under way");
@@ -181,6 +208,7 @@ judge_ack(struct wait *w, struct goal *g, const struct ack *a)
 static enum outcome
 look_at_destination(struct wait *w, struct goal *g)
 {
+	char home[SHELL_WORD];
 	const struct destination_config *d = destination_of(w, g->name);
 	struct ack a;
 	struct err e = {0};
@@ -202,7 +230,8 @@ look_at_destination(struct wait *w, struct goal *g)
 		return impossible(w,
 		    "destination '%s' is paused: 'aim-manager --home %s "
 		    "destination resume %s --group %s'",
-		    g->name, w->home->path, g->name, w->group);
+		    g->name, shell_word(w->home->path, home, sizeof(home)),
+		    g->name, w->group);
 	return o;
 }
 
@@ -245,6 +274,7 @@ look_at_source(struct wait *w)
 static enum outcome
 look_at_mirror(struct wait *w)
 {
+	char home[SHELL_WORD];
 	const struct mirror_config *m = snapshot_mirror(&w->config, w->group);
 	struct goal *g = &w->goals[0];
 	struct mirror_state s;
@@ -261,7 +291,7 @@ look_at_mirror(struct wait *w)
 		return impossible(w,
 		    "the mirror is paused: 'aim-manager --home %s mirror "
 		    "resume %s'",
-		    w->home->path, w->group);
+		    shell_word(w->home->path, home, sizeof(home)), w->group);
 	if (lasts(g, s.phase == MIRROR_SUSPECT || s.reason[0] != 0))
 		return impossible(w, "the mirror is in trouble: %s", s.reason);
 	(void)snprintf(w->at, sizeof(w->at), "%ju of %ju applied%s",
@@ -345,6 +375,7 @@ static int
 set_goal(struct wait *w, struct goal *g, const struct destination_config *d,
     uint64_t completed, struct err *e)
 {
+	char home[SHELL_WORD];
 	struct job j;
 	struct ack a;
 	int got = status_ack(w->home, d, &a, NULL);
@@ -359,7 +390,8 @@ set_goal(struct wait *w, struct goal *g, const struct destination_config *d,
 		return err_set(e, ERR_REFUSED,
 		    "destination '%s' has no base, and none is queued: run "
 		    "'aim-manager --home %s base %s'",
-		    d->name, w->home->path, w->group);
+		    d->name, shell_word(w->home->path, home, sizeof(home)),
+		    w->group);
 	return 0;
 }
 
@@ -502,6 +534,7 @@ wait_for_message(struct args *a, const struct uuid *message)
 int
 run_wait(struct args *a)
 {
+	char home[SHELL_WORD];
 	AUTO(home_close) struct home h = HOME_NONE;
 	AUTO(wait_release) struct wait w = {.home = &h};
 	const struct group_config *g;
@@ -528,5 +561,5 @@ run_wait(struct args *a)
 	return tell(EXIT_REFUSED,
 	    "no group '%s' in this home; see "
 	    "'aim-manager --home %s status'",
-	    w.group, h.path);
+	    w.group, shell_word(h.path, home, sizeof(home)));
 }

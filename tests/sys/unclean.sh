@@ -121,4 +121,21 @@ for round in 1 2 3; do
 	expect 0 here wait data --timeout 1
 	mirrored
 done
+
+say "who waits is told of the break, and waits for the recovery"
+must captured data python3 "$TOP/tests/sys/writer.py" --seed 77 --count 300 \
+	"$T/disk.img" "$T/db.img"
+aim-manager --home "$HERE" wait data --timeout 60 >"$T/wait" 2>&1 &
+waiter=$!
+within 10 grep -q /active/ "/proc/$waiter/maps" || fail "it does not wait"
+sleep 1 # it knows the number now
+boot
+converged() {
+	once "$HERE" "$THERE" "$HERE"
+	! kill -0 "$waiter" 2>/dev/null
+}
+within 30 converged || fail "it waits for ever"
+wait "$waiter" || { cat "$T/wait"; fail "status of the wait"; }
+grep -q "broke off" "$T/wait" || { cat "$T/wait"; fail "it says nothing"; }
+mirrored
 pass
