@@ -9,5 +9,6 @@ libcommon_a_SOURCES = \
 	common/json.c common/json.h \
 	common/log.c common/log.h \
 	common/name.c common/name.h \
+	common/pulse.c common/pulse.h \
 	common/sys.c common/sys.h \
 	common/uuid.c common/uuid.h

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/sys.h"
 
+#include "common/pulse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,6 +51,7 @@ judged(enum sys_op op, const char *path, int fd)
 	char name[24];
 	int verdict;
 
+	pulse_beat();
 	if (__builtin_expect(the_judge == NULL, 1))
 		return 0;
 	if (path == NULL) {
@@ -114,19 +117,40 @@ sys_pwritev(int fd, const struct iovec *iov, int n, uint64_t off)
 int
 sys_fsync(int fd)
 {
-	return judged(SYS_FSYNC, NULL, fd) < 0 ? -1 : fsync(fd);
+	int r;
+
+	if (judged(SYS_FSYNC, NULL, fd) < 0)
+		return -1;
+	pulse_sync_begin();
+	r = fsync(fd);
+	pulse_sync_end();
+	return r;
 }
 
 int
 sys_fdatasync(int fd)
 {
-	return judged(SYS_FDATASYNC, NULL, fd) < 0 ? -1 : fdatasync(fd);
+	int r;
+
+	if (judged(SYS_FDATASYNC, NULL, fd) < 0)
+		return -1;
+	pulse_sync_begin();
+	r = fdatasync(fd);
+	pulse_sync_end();
+	return r;
 }
 
 int
 sys_msync(void *at, size_t len)
 {
-	return judged(SYS_MSYNC, NULL, -1) < 0 ? -1 : msync(at, len, MS_SYNC);
+	int r;
+
+	if (judged(SYS_MSYNC, NULL, -1) < 0)
+		return -1;
+	pulse_sync_begin();
+	r = msync(at, len, MS_SYNC);
+	pulse_sync_end();
+	return r;
 }
 
 int

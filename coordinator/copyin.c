@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pulse.h"
 #include "coordinator/ack_store.h"
 
 #include <string.h>
@@ -372,6 +373,7 @@ go_on(struct source *s, struct job *j, struct err *e)
 	     extents++) {
 		uint64_t end = UINT64_MAX;
 
+		pulse_beat();
 		done = 0;
 		if ((!j->marked || extents_next(&s->extents, j->volume, j->off,
 				       &j->off, &end)) &&

@@ -55,6 +55,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
+	coordinator/watch.c coordinator/watch.h \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_sftp.c
 

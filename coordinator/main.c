@@ -9,6 +9,7 @@
 #include "coordinator/request.h"
 #include "coordinator/server.h"
 #include "coordinator/supervisor.h"
+#include "coordinator/watch.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -22,7 +23,8 @@
 #define LOCK_WAIT_MS 10000u /* for a manager that is changing something */
 
 static const char usage[] =
-    "usage: aim-coordinator [--home DIR] [--foreground | --once] [--verbose]\n"
+    "usage: aim-coordinator [--home DIR] [--foreground | --once]\n"
+    "           [--hang-limit SECONDS] [--verbose]\n"
     "\n"
     "Does all the work of a site: seals, ships, receives, redrives and\n"
     "acknowledges journal files, until SIGTERM.\n"
@@ -32,6 +34,9 @@ static const char usage[] =
     "  --foreground   stays until SIGTERM or SIGINT (the default)\n"
     "  --once         one pass over everything, then ends: 0 if nothing "
     "failed\n"
+    "  --hang-limit SECONDS\n"
+    "                 kills a role that has not moved for so long, and starts\n"
+    "                 it again (120; 0: never)\n"
     "  --verbose      logs more\n"
     "  --help         says how it is used\n"
     "  --version      says which release this is\n"
@@ -85,7 +90,7 @@ fail(const struct err *e)
 }
 
 static int
-run(const char *home, bool once)
+run(const char *home, bool once, uint32_t hang_limit_ms)
 {
 	AUTO(home_close) struct home h = HOME_NONE;
 	AUTO_CLOSE int lock = -1;
@@ -94,7 +99,8 @@ run(const char *home, bool once)
 
 	if (home_open(home, &h, &e) < 0 || take_lock(&h, &lock, &e) < 0)
 		return fail(&e);
-	done = once ? supervisor_once(&h, &e) : supervisor_run(&h, lock, &e);
+	done = once ? supervisor_once(&h, &e)
+		    : supervisor_run(&h, lock, hang_limit_ms, &e);
 	if (done < 0)
 		return fail(&e);
 	return done == 0 ? EXIT_DONE : EXIT_FAILED;
@@ -110,6 +116,23 @@ set_process_up(void)
 	log_set_role("coordinator");
 }
 
+static bool
+read_limit(const char *text, uint32_t *out)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end != 0 || seconds > 1000000) {
+		(void)fprintf(stderr,
+		    "aim-coordinator: --hang-limit takes seconds, 0 to "
+		    "1000000\n%s",
+		    usage);
+		return false;
+	}
+	*out = (uint32_t)seconds * 1000;
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -117,6 +140,7 @@ main(int argc, char **argv)
 	    {"home", required_argument, NULL, 'H'},
 	    {"foreground", no_argument, NULL, 'f'},
 	    {"once", no_argument, NULL, 'o'},
+	    {"hang-limit", required_argument, NULL, 'l'},
 	    {"verbose", no_argument, NULL, 'v'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
@@ -124,6 +148,7 @@ main(int argc, char **argv)
 	};
 	const char *home = getenv("AIM_HOME");
 	bool once = false, foreground = false;
+	uint32_t hang_limit_ms = WATCH_LIMIT_MS;
 	int got;
 
 	if (keep_standard_descriptors() < 0)
@@ -139,6 +164,10 @@ main(int argc, char **argv)
 			break;
 		case 'o':
 			once = true;
+			break;
+		case 'l':
+			if (!read_limit(optarg, &hang_limit_ms))
+				return EXIT_USAGE;
 			break;
 		case 'v':
 			log_set_level(LOG_DEBUG_);
@@ -162,5 +191,5 @@ main(int argc, char **argv)
 	}
 	if (home == NULL || home[0] == 0)
 		home = "/var/lib/aim";
-	return run(home, once);
+	return run(home, once, hang_limit_ms);
 }

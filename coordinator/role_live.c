@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pulse.h"
 #include "coordinator/roles.h"
 
 #include <signal.h>
@@ -42,6 +43,18 @@ let_in(int how)
 }
 
 static void
+sleep_beating(uint32_t wait_ms)
+{
+	uint32_t part_ms;
+
+	for (; wait_ms > 0 && !stopped; wait_ms -= part_ms) {
+		part_ms = wait_ms < WAIT_MS ? wait_ms : WAIT_MS;
+		clock_sleep_ms(part_ms);
+		pulse_beat();
+	}
+}
+
+static void
 nap(struct role *r, uint32_t wait_ms, bool may_wake)
 {
 	let_in(SIG_UNBLOCK);
@@ -49,7 +62,7 @@ nap(struct role *r, uint32_t wait_ms, bool may_wake)
 		if (may_wake)
 			role_wait(r, wait_ms);
 		else
-			clock_sleep_ms(wait_ms);
+			sleep_beating(wait_ms);
 	}
 	let_in(SIG_BLOCK);
 }
@@ -142,6 +155,7 @@ role_live(struct role *r, struct home *h, int report)
 		struct err e = {0};
 		int did = role_pass(r, &e);
 
+		pulse_beat();
 		if (did < 0) {
 			tell_trouble(r, &t, &e);
 			if (e.kind == ERR_FATAL)

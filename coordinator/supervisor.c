@@ -14,6 +14,7 @@
 #include "coordinator/request.h"
 #include "coordinator/role.h"
 #include "coordinator/server.h"
+#include "coordinator/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,8 +42,10 @@ struct slot {
 	bool wanted;
 	bool stopping; /* SIGTERM was sent */
 	bool killed;
+	bool hung; /* killed because it did not move */
 	uint64_t started_ns, restart_ns, kill_ns;
 	uint32_t backoff_ms;
+	struct watch watch;
 };
 
 struct supervisor {
@@ -55,6 +58,7 @@ struct supervisor {
 	pid_t request; /* child that carries one out; 0: none */
 	uint64_t watchdog_ns;
 	uint32_t watchdog_ms;
+	uint32_t hang_limit_ms;
 	bool ending;
 };
 
@@ -66,6 +70,8 @@ supervisor_release(struct supervisor *s)
 	cleanup_fd(&s->report_in);
 	cleanup_fd(&s->report_out);
 	snapshot_release(&s->config);
+	for (uint32_t i = 0; i < s->slot_count; i++)
+		watch_close(&s->slots[i].watch);
 	free(s->slots);
 }
 
@@ -105,8 +111,13 @@ accept_term(void)
 static void
 start(struct supervisor *s, struct slot *slot)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t parent = getpid(), pid;
+	struct err e = {0};
 
+	if (watch_open(&slot->watch, &e) < 0)
+		log_warn("%s cannot be watched: %s", slot->role.name, e.text);
+	watch_begin(&slot->watch);
+	pid = fork();
 	if (pid < 0) {
 		log_warn(
 		    "cannot start %s: %s", slot->role.name, strerror(errno));
@@ -115,12 +126,13 @@ start(struct supervisor *s, struct slot *slot)
 	}
 	if (pid == 0) {
 		become_child(s, parent);
+		pulse_use(slot->watch.pulse);
 		log_set_role(slot->role.name);
 		role_title(&slot->role);
 		_exit(role_live(&slot->role, s->home, s->report_out));
 	}
 	slot->pid = pid;
-	slot->stopping = slot->killed = false;
+	slot->stopping = slot->killed = slot->hung = false;
 	slot->started_ns = clock_mono_ns();
 }
 
@@ -134,10 +146,30 @@ stop(struct slot *slot)
 	slot->kill_ns = clock_mono_ns() + GRACE_MS * MS;
 }
 
+/* Whatever it was doing, it is begun again from what is durable. */
+static void
+kill_hung(struct supervisor *s, struct slot *slot)
+{
+	char line[sizeof(slot->role.name) + 128];
+	int n;
+
+	log_error("%s has not moved for %u s and is killed; it will be "
+		  "started again",
+	    slot->role.name, s->hang_limit_ms / 1000);
+	(void)kill(slot->pid, SIGKILL);
+	slot->hung = slot->killed = true;
+	n = snprintf(line, sizeof(line), "%s%chung for %u s and was killed",
+	    slot->role.name, 0, s->hang_limit_ms / 1000);
+	if (write(s->report_out, line, (size_t)n + 1) < 0)
+		log_warn("an event was not noted: %s", strerror(errno));
+}
+
 static void
 log_end(const struct slot *slot, int status)
 {
 	if (WIFSIGNALED(status)) {
+		if (slot->hung)
+			return; /* said when it was killed */
 		if (slot->killed)
 			log_warn("%s did not end in time and was killed",
 			    slot->role.name);
@@ -404,6 +436,7 @@ tend(struct supervisor *s)
 		if (s->ending)
 			stop(slot);
 		if (slot->pid == 0 && !slot->wanted) {
+			watch_close(&slot->watch);
 			*slot = s->slots[--s->slot_count];
 			continue;
 		}
@@ -411,6 +444,9 @@ tend(struct supervisor *s)
 			start(s, slot);
 		else if (slot->pid == 0 && !s->ending)
 			sooner(&next, slot->restart_ns);
+		if (slot->pid != 0 && !slot->stopping && !slot->killed &&
+		    watch_look(&slot->watch, s->hang_limit_ms, &next))
+			kill_hung(s, slot);
 		if (slot->pid != 0 && slot->stopping && !slot->killed) {
 			if (now >= slot->kill_ns) {
 				(void)kill(slot->pid, SIGKILL);
@@ -500,7 +536,7 @@ set_up(struct supervisor *s, struct err *e)
 }
 
 int
-supervisor_run(struct home *h, int lock, struct err *e)
+supervisor_run(struct home *h, int lock, uint32_t hang_limit_ms, struct err *e)
 {
 	AUTO(supervisor_release)
 	struct supervisor s = {.home = h,
@@ -508,7 +544,8 @@ supervisor_run(struct home *h, int lock, struct err *e)
 	    .signals = -1,
 	    .listening = -1,
 	    .report_in = -1,
-	    .report_out = -1};
+	    .report_out = -1,
+	    .hang_limit_ms = hang_limit_ms};
 	int done = 0;
 
 	if (set_up(&s, e) < 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * supervisor: runs a site. One child process for each role, started again
- * with backoff when it dies; requests of managers, each carried out by a
- * child; changes of the configuration restart the roles that they concern.
- * Does no I/O on data itself, so nothing that hangs can hang it.
+ * with backoff when it dies, killed when it does not move; requests of
+ * managers, each carried out by a child; changes of the configuration restart
+ * the roles that they concern. Does no I/O on data itself, so nothing that
+ * hangs can hang it.
  */
 #ifndef COORDINATOR_SUPERVISOR_H
 #define COORDINATOR_SUPERVISOR_H
@@ -11,8 +12,10 @@
 #include "coordinator/home.h"
 
 /* The caller holds the home's lock, by descriptor `lock`. Returns at SIGTERM
- * or SIGINT, when all children are gone. */
-int supervisor_run(struct home *h, int lock, struct err *e) CHECKED;
+ * or SIGINT, when all children are gone. A role that has not moved for
+ * `hang_limit_ms` is killed and started again (watch.h); 0: never. */
+int supervisor_run(
+    struct home *h, int lock, uint32_t hang_limit_ms, struct err *e) CHECKED;
 
 /*
  * One pass over all roles, in this process: seals everything, and goes on

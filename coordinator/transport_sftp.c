@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/pulse.h"
 #include "coordinator/sftp_worker.h"
 #include "coordinator/ssh_key.h"
 
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #define WORKERS 3
+#define BEAT_MS 500
 #define SOCKET_ROOM (1 << 17)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -133,6 +135,7 @@ be_worker(int sock, pid_t parent, const struct sftp_setup *setup)
 	int sig;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pulse_use(NULL);
 	if (getppid() != parent)
 		_exit(1);
 	for (sig = 1; sig < NSIG; sig++)
@@ -306,6 +309,9 @@ wait_one(struct sftp_transport *t, bool block)
 		wait_ms = urgent->until_ns <= now
 			      ? 0
 			      : (int)((urgent->until_ns - now) / NS_PER_MS) + 1;
+		/* It has its own limit; ours is not to end before it. */
+		pulse_beat();
+		wait_ms = wait_ms < BEAT_MS ? wait_ms : BEAT_MS;
 		ready = find_ready(t, block ? wait_ms : 0);
 		if (ready != NULL) {
 			take_answer(t, ready);
