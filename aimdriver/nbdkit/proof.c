@@ -113,7 +113,8 @@ check_size(uint64_t *size, struct err *e)
 	}
 	return err_set(e, ERR_REFUSED,
 	    "refused: %s has %" PRIu64 " bytes, but its stream %" PRIu64
-	    ": changed outside AIM; a resync is needed",
+	    ": if it was made larger on purpose, tell aim-manager volume "
+	    "expand; else it was changed outside AIM and a resync is needed",
 	    nf_disk.path, *size, v.size);
 }
 
