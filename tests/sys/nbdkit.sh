@@ -161,6 +161,8 @@ grep -q 'changed outside AIM' "$T/nbdkit.log" || fail "a changed size is served"
 truncate -s 64M "$T/disk.img"
 qio -c 'write -P 10 0 4k'
 stop_disk
+settled vm
+mirrored
 
 say "a full spool is ENOSPC where the policy says so"
 volume small 32M
@@ -178,6 +180,7 @@ says 'No space left'
 stop_disk
 start "$THERE"
 settled tiny
+settled vm
 mirrored
 
 if ! can_mount; then
