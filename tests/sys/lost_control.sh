@@ -121,7 +121,7 @@ wait $writer || fail "the writer ended with status $?"
 must here base data --wait --timeout 60
 settled data
 mirrored
-is here data 'g["state"]' streaming || fail "not streaming at the end"
+within 20 is here data 'g["state"]' streaming || fail "not streaming at the end"
 stop "$HERE"
 stop "$THERE"
 pass
