@@ -355,17 +355,6 @@ check_control(struct capture *c, const struct uuid *group, struct err *e)
 	return 0;
 }
 
-/*
- * A fault brings in the one page that it is for. Reading ahead would fill
- * megabytes with zeroes that are about to be overwritten, in large folios that
- * the file system goes through again with each page that is touched.
- */
-static void
-touch_single_pages(struct capture *c)
-{
-	(void)madvise(c->segments, SEGMENTS_LEN, MADV_RANDOM);
-}
-
 int
 control_map(struct capture *c, struct err *e)
 {
@@ -390,16 +379,7 @@ control_map(struct capture *c, struct err *e)
 	if (len != SEGMENTS_LEN)
 		return control_damaged(e, "%s/segments has %ju bytes, not %ju",
 		    c->where, (uintmax_t)len, (uintmax_t)SEGMENTS_LEN);
-	/* Without access: places are opened as they are used. */
-	p = mmap(NULL, SEGMENTS_LEN, PROT_NONE, MAP_SHARED, c->segments_fd, 0);
-	if (p == MAP_FAILED)
-		return err_sys(e,
-		    "map %s/segments (%ju GiB of address space; "
-		    "is it limited by ulimit -v?)",
-		    c->where, (uintmax_t)(SEGMENTS_LEN >> 30));
-	c->segments = p;
-	touch_single_pages(c);
-	return 0;
+	return segments_map(c, e);
 }
 
 /* ---- the first one after a boot ---- */
@@ -433,11 +413,7 @@ set_segments_aside(struct capture *c, struct err *e)
 	/* The same number, so that what lies above it stays. */
 	if (dup3(fd, c->segments_fd, O_CLOEXEC) < 0)
 		return err_sys(e, "open %s/segments", c->where);
-	if (mmap(c->segments, SEGMENTS_LEN, PROT_NONE, MAP_SHARED | MAP_FIXED,
-		c->segments_fd, 0) == MAP_FAILED)
-		return err_sys(e, "map %s/segments", c->where);
-	touch_single_pages(c);
-	return 0;
+	return segments_map(c, e);
 }
 
 static void

@@ -39,17 +39,19 @@
 enum {
 	CONTROL_STRIPES = 1024,
 	CONTROL_STRIPE_SHIFT = 16, /* 64 KiB */
-	CONTROL_SEGMENTS = 13107,  /* 64 GiB in all */
+	CONTROL_SEGMENTS = 10922,  /* 64 GiB in all */
 	CONTROL_NONE = 0x7fff,	   /* no segment */
 	SEGMENT_SLOTS = 8192,
 	SEGMENT_SLOT_LEN = 128,
-	SEGMENT_DATA = 4 << 20,
+	SEGMENT_DATA = 5 << 20,
 	SEGMENT_STRIDE = SEGMENT_SLOTS * SEGMENT_SLOT_LEN + SEGMENT_DATA,
+	SEGMENT_HUGE = 2 << 20, /* places begin and end at huge pages */
 	SEGMENT_ALIGN = 64,
 	SEGMENT_PAGE = 4096,
 	SEGMENT_KEEP = 4, /* free places that are not given back */
 };
 #define SEGMENTS_LEN ((uint64_t)CONTROL_SEGMENTS * SEGMENT_STRIDE)
+_Static_assert(SEGMENT_STRIDE % SEGMENT_HUGE == 0, "whole huge pages");
 
 /* A robust lock; `dirty` says that an owner died and that what it left
  * unfinished under this lock may not have been settled yet. */
@@ -340,6 +342,11 @@ void control_empty(struct capture *c, uint64_t next, enum capture_mode mode);
 /* msync of the first page. */
 int control_sync_marks(struct capture *c, struct err *e) CHECKED;
 int control_sync_all(struct capture *c, struct err *e) CHECKED;
+
+/* ---- segment_map.c ---- */
+/* Maps c->segments_fd without access (again, in the same place): places are
+ * opened as they are used. */
+int segments_map(struct capture *c, struct err *e) CHECKED;
 
 /* ---- volume.c ---- */
 struct volume_seen {

@@ -29,6 +29,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/record.c \
 	aimdriver/reserve.c \
 	aimdriver/segment.c \
+	aimdriver/segment_map.c \
 	aimdriver/settle.c \
 	aimdriver/slot_sum.c \
 	aimdriver/slot_sum_wide.c \

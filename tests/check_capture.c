@@ -194,7 +194,7 @@ START_TEST(segments_are_recycled)
 		ck_assert_int_eq(
 		    rig_write(&file, data + i, MIB, i % 7 * MIB), MIB);
 	capture_status(sealer, &s);
-	ck_assert_uint_ge(s.segments, 20);
+	ck_assert_uint_ge(s.segments, 16);
 	ck_assert_uint_ge(s.unsealed_bytes, 80 * MIB);
 	rig_compare(&rig, sealer);
 	for (i = 0; i < 10; i++) {
