@@ -12,6 +12,7 @@ libfileformat_a_SOURCES = \
 	fileformat/pairing.c fileformat/pairing.h \
 	fileformat/sign.c fileformat/sign.h \
 	fileformat/sum.c fileformat/sum.h \
+	fileformat/sum_wide.c \
 	fileformat/verdict.c fileformat/verdict.h
 dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5
 

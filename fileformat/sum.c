@@ -5,11 +5,26 @@
 #include "fileformat/sum.h"
 
 #include <assert.h>
+#include <stdatomic.h>
+
+/* From here on XXH3 goes by stripes, which wide registers speed up. */
+#define LONG 512
 
 uint64_t
 sum_bytes(const void *data, size_t len, uint64_t seed)
 {
-	return XXH3_64bits_withSeed(data, len, seed);
+	static _Atomic int wide = -1;
+	int w;
+
+	if (len < LONG)
+		return XXH3_64bits_withSeed(data, len, seed);
+	w = atomic_load_explicit(&wide, memory_order_relaxed);
+	if (w < 0) {
+		w = sum_wide_works() ? 1 : 0;
+		atomic_store_explicit(&wide, w, memory_order_relaxed);
+	}
+	return w != 0 ? sum_bytes_wide(data, len, seed)
+		      : XXH3_64bits_withSeed(data, len, seed);
 }
 
 uint64_t

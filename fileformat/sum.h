@@ -6,6 +6,7 @@
 #ifndef FILEFORMAT_SUM_H
 #define FILEFORMAT_SUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,9 @@ uint64_t sum_bytes(const void *data, size_t len, uint64_t seed);
  */
 uint64_t sum_with_hole(
     const uint8_t *data, size_t len, size_t hole, size_t hole_len);
+
+/* sum_wide.c, for sum.c: the same sum, where the processor can do it. */
+bool sum_wide_works(void);
+uint64_t sum_bytes_wide(const void *data, size_t len, uint64_t seed);
 
 #endif

@@ -161,6 +161,23 @@ START_TEST(a_sum_with_a_hole_is_that_of_zeroes_in_it)
 }
 END_TEST
 
+/* The sum of pieces is never made in wide registers. */
+START_TEST(a_sum_is_the_same_in_wide_registers)
+{
+	static uint8_t bytes[70000];
+	size_t len;
+
+	for (len = 0; len < sizeof(bytes); len++)
+		bytes[len] = (uint8_t)(len * 7 + len / 251);
+	for (len = 0; len <= 3000; len++)
+		ck_assert_uint_eq(
+		    sum_bytes(bytes, len, 0), sum_with_hole(bytes, len, 0, 0));
+	for (; len <= sizeof(bytes); len += 997)
+		ck_assert_uint_eq(
+		    sum_bytes(bytes, len, 0), sum_with_hole(bytes, len, 0, 0));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -175,6 +192,7 @@ main(void)
 	tcase_add_loop_test(t, a_chunk_header_out_of_bounds_is_rejected, 0,
 	    (int)(sizeof(heads) / sizeof(heads[0])));
 	tcase_add_test(t, a_sum_with_a_hole_is_that_of_zeroes_in_it);
+	tcase_add_test(t, a_sum_is_the_same_in_wide_registers);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
