@@ -7,7 +7,7 @@
  *                 the policy block instead of fail
  *   capture_tool replay HOME GROUP MIRROR...   redrives what was captured and
  *                 is not yet taken onto the mirrors (one for each volume);
- *                 prints "transactions: N"
+ *                 prints "transactions: N", then "writes: N BYTES"
  *   capture_tool settle HOME GROUP     as a writer who comes and goes: the last
  *                 one notes the volumes' times
  *   capture_tool passive HOME GROUP    mode OFF from now on
@@ -123,6 +123,8 @@ apply(int fd, const struct iocb *b, const uint8_t *data, struct err *e)
 	return r < 0 ? err_sys(e, "%s", op_name(b->op)) : 0;
 }
 
+static uint64_t writes, written;
+
 static int
 redrive(struct capture *c, const int *fd, uint64_t *next, struct err *e)
 {
@@ -136,6 +138,10 @@ redrive(struct capture *c, const int *fd, uint64_t *next, struct err *e)
 			if (capture_span_entry(c, &s, i, &b, room, e) < 0 ||
 			    apply(fd[b.volume], &b, room, e) < 0)
 				return -1;
+			else if (b.op == OP_WRITE) {
+				writes++;
+				written += b.len;
+			}
 		*next = s.last + 1;
 		capture_sealed(c, s.last);
 	}
@@ -186,7 +192,8 @@ replay(const char *home, const char *group, char **mirrors)
 		    st.reserved, st.sealed, st.suspect ? ", suspect" : "");
 		return 1;
 	}
-	printf("transactions: %" PRIu64 "\n", st.sealed);
+	printf("transactions: %" PRIu64 "\nwrites: %" PRIu64 " %" PRIu64 "\n",
+	    st.sealed, writes, written);
 	capture_detach(c);
 	return 0;
 }

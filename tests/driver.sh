@@ -51,10 +51,15 @@ captured() {
 	env AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" "$@"
 }
 
-# replay: redrives; $TRANSACTIONS is how many there have been.
+# replay: redrives; $TRANSACTIONS is how many there have been, $WRITES how many
+# writes this time, and their bytes.
 replay() {
 	local said
 	said=$("$TOOL" replay "$AIM" "$GROUP" "${MIRRORS[@]}") || return 1
 	# shellcheck disable=SC2034 # for those who source this
-	TRANSACTIONS=${said#transactions: }
+	{
+		WRITES=${said##*writes: }
+		said=${said%%$'\n'*}
+		TRANSACTIONS=${said#transactions: }
+	}
 }

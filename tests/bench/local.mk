@@ -1,6 +1,10 @@
 # bench: programs that tests/bench/bench.py runs; docs/benchmarks.md.
 noinst_PROGRAMS += tests/bench/bench_writer tests/bench/bench_queue \
 	tests/bench/bench_redrive tests/bench/bench_ship
+noinst_PROGRAMS += tests/bench/bench_calls
+tests_bench_bench_calls_SOURCES = tests/bench/bench_calls.c
+tests_bench_bench_calls_LDADD = -ldl
+dist_noinst_SCRIPTS += tests/bench/bench_calls.sh
 tests_bench_bench_writer_SOURCES = tests/bench/bench_writer.c
 tests_bench_bench_writer_LDADD = -lpthread
 tests_bench_bench_queue_SOURCES = tests/bench/bench_queue.c

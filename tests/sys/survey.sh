@@ -2,22 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Real programs write to a protected disk: captured whole, or refused.
 #
-# Each run happens twice: plainly on one file, captured on a copy. Then the
-# mirror, redriven from what was captured, must be the captured file byte for
-# byte. What a run is expected to be:
+# Each run happens twice: plainly on one file, captured on a copy, with the
+# tripwire where there is one. Then the mirror, redriven from what was captured,
+# must be the captured file byte for byte, and the writes that strace has seen
+# must be those of the journal, in number and bytes. What a run is expected to
+# be:
 #   same     the captured file is also what the plain run made
 #   varies   the program puts times or random numbers in: not compared
 #   refused  it fails, and a line "aim: ..." says why; the mirror is right
 #   told     as same (told-varies: as varies), but a line "aim: ..." says what
 #            was refused and what it went around
-#   missed   known until the next release: the mirror may be wrong
+#   stopped  it ends by SIGSYS, and nothing is written
 # $V is the volume, a file name in the current folder.
 
 # shellcheck disable=SC2016 # $V is for the commands to expand
 # shellcheck source=tests/driver.sh
 . "$(dirname "$0")/../driver.sh"
 ONLY=${1:-}
-bad=0 done_runs=0 missing=() known=()
+TRIPWIRE=
+[ "$(uname -m)" != x86_64 ] || TRIPWIRE=AIM_TRIPWIRE=1
+bad=0 done_runs=0 total=0 missing=()
+command -v strace >/dev/null || skip "needs strace"
 
 wrong() {
 	echo "FAIL: $NAME: $*"
@@ -45,15 +50,14 @@ here() {
 # check: the captured run against what is expected.
 check() {
 	local plain=$1 rc=$2
-	local said=no whole=yes
+	local said=no whole=yes seen
 	! grep -q '^aim: ' "$T/b.err" || said=yes
 	cmp -s "$T/b/v" "$T/b/v.mirror" || whole=no
-	case $KIND in
-	missed)
-		known+=("$NAME")
-		return
-		;;
-	esac
+	seen=$("$(dirname "$0")/count_writes.py" "$(realpath "$T/b/v")" \
+		"$T"/trace.*) || fail "count_writes.py"
+	[ "$seen" = "$WRITES" ] ||
+		wrong "writes and bytes: $seen seen, $WRITES in the journal"
+	total=$((total + ${seen% *}))
 	[ $whole = yes ] || wrong "writes were missed: the mirror differs"
 	case $KIND in
 	refused)
@@ -62,6 +66,11 @@ check() {
 			tail -n 3 "$T/b.out" "$T/b.err"
 		}
 		[ "$rc" -ne 0 ] || wrong "refused, but it succeeds"
+		return
+		;;
+	stopped)
+		[ "$rc" -eq 159 ] || wrong "status $rc, not 159"
+		[ "$WRITES" = "0 0" ] || wrong "something was written"
 		return
 		;;
 	told*) [ $said = yes ] || wrong "nothing was said" ;;
@@ -91,7 +100,10 @@ run() {
 	plain=$rc
 	prepare "$T/b"
 	group "$T/b/v"
-	here "$T/b" env AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY"
+	rm -f "$T"/trace.*
+	here "$T/b" strace -ff -qq -y -s 0 -o "$T/trace" -e signal=SIGSYS \
+		-e trace=write,pwrite64,writev,pwritev,pwritev2 --seccomp-bpf \
+		env $TRIPWIRE AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY"
 	replay || wrong "replay"
 	check "$plain" "$rc"
 	rm -rf "$AIM"
@@ -249,6 +261,43 @@ f = open(\"$V\", \"r+b\"); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
 f.write(m[0:10] + b\"x\"); f.close()"'
 run refused python3 python-replace 'python3 -c "import os; os.replace(\"src\", \"$V\")"'
 
+if [ -n "$TRIPWIRE" ]; then
+	run same python3 python-ctypes 'python3 -c "
+import ctypes, os
+c = ctypes.CDLL(\"libc.so.6\", use_errno=True)
+fd = os.open(\"$V\", os.O_RDWR)
+assert c.write(fd, b\"a\" * 5000, 5000) == 5000
+assert c.pwrite(fd, b\"b\" * 70, 70, ctypes.c_long(9000)) == 70
+assert c.ftruncate(fd, ctypes.c_long(5000000)) == 0
+assert c.syscall(1, fd, b\"c\" * 9, 9) == 9
+c.dup2(fd, 1); c.puts(b\"from inside\"); c.fflush(None)"'
+fi
+
+# ---- programs that libc does not carry ----
+cat >"$T/seed/hand.c" <<'END'
+#include <fcntl.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	int fd = open(argv[argc - 1], O_WRONLY);
+	return write(fd, "by hand", 7) == 7 ? 0 : 1;
+}
+END
+run refused cc static-program './hand $V' 8M 'cc -static -o hand hand.c'
+run refused cc static-by-env 'env -i ./hand $V' 8M 'cc -static -o hand hand.c'
+run refused cc static-pie './hand $V' 8M 'cc -static-pie -o hand hand.c'
+run same cc dynamic-program './hand $V' 8M 'cc -o hand hand.c'
+run same cc dynamic-by-env 'env -i ./hand $V' 8M 'cc -o hand hand.c'
+if [ -n "$TRIPWIRE" ]; then
+	for what in writes truncates copies threads; do
+		run same cc inline-$what "$BUILD/tests/preload_inline $what \$V"
+	done
+	run stopped cc static-past-checks "$BUILD/tests/preload_inline execs \
+		\$V ./hand \$V" 8M 'cc -static -o hand hand.c'
+	run stopped cc dynamic-past-checks "$BUILD/tests/preload_inline execs \
+		\$V ./hand \$V" 8M 'cc -o hand hand.c'
+fi
+
 # ---- text ----
 run same bash bash-echo 'echo hello >$V; echo more >>$V; printf "%s\n" a b >>$V'
 run same bash bash-exec 'exec >>$V; echo one; cat text; printf two'
@@ -322,7 +371,7 @@ mapfile -t missing < <(printf '%s\n' ${missing[@]+"${missing[@]}"} | sort -u)
 echo "runs: $done_runs"
 [ ${#missing[@]} -eq 0 ] || [ -z "${missing[0]}" ] ||
 	echo "not installed: ${missing[*]}"
-[ ${#known[@]} -eq 0 ] || echo "known until the next release: ${known[*]}"
 [ $bad -eq 0 ] || fail "$bad findings"
-[ -n "$ONLY" ] || [ "$done_runs" -ge 50 ] || fail "fewer than 50 runs"
-echo "ok: $done_runs runs captured whole or refused"
+[ -n "$ONLY" ] || [ "$done_runs" -ge 80 ] || fail "fewer than 80 runs"
+[ -n "$ONLY" ] || [ "$total" -ge 1000 ] || fail "strace has seen nothing"
+echo "ok: $done_runs runs captured whole or refused; $total writes counted"
