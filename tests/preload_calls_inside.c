@@ -2,10 +2,10 @@
 /* What reaches libc past the names that a library can put itself before. */
 #include "tests/preload_calls.h"
 
-#include <assert.h>
 #include <dlfcn.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -132,6 +132,65 @@ spawn_truncates_later(const char *path)
 	(void)unlink("later");
 }
 
+/* Another file: the child truncates it, with all signals blocked. */
+static void
+spawn_elsewhere(const char *path)
+{
+	posix_spawn_file_actions_t a;
+	char *argv[] = {
+	    (char *)(uintptr_t) "echo", (char *)(uintptr_t) "short", NULL};
+	char other[4200], text[32];
+	int fd, status = -1;
+	pid_t pid = 0;
+
+	(void)snprintf(other, sizeof(other), "%s.other", path);
+	fd = open(other, O_RDWR | O_CREAT, 0600);
+	SHOW(write(fd, pattern(1000, 1), 1000));
+	(void)posix_spawn_file_actions_init(&a);
+	SHOW(posix_spawn_file_actions_addopen(
+	    &a, 1, other, O_WRONLY | O_TRUNC, 0));
+	SHOW(posix_spawnp(&pid, "echo", &a, NULL, argv, NULL));
+	SHOW(waitpid(pid, &status, 0) == pid);
+	SHOW(status);
+	SHOW(pread(fd, text, sizeof(text), 0));
+	(void)posix_spawn_file_actions_destroy(&a);
+	(void)unlink(other);
+}
+
+/* A descriptor that somebody else has opened. */
+static void
+received(const char *path)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {pattern(1, 1), 1};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	int ends[2], fd;
+	pid_t pid;
+
+	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		fd = must_open(path, O_RDWR);
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+		_exit(sendmsg(ends[1], &m, 0) != 1);
+	}
+	SHOW(recvmsg(ends[0], &m, 0));
+	memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
+	(void)waitpid(pid, NULL, 0);
+	SHOW(write(fd, pattern(3000, 2), 3000));
+	SHOW(write(ends[0], "to the socket", 13));
+}
+
 /* What is to be had only where libc can be patched. */
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define INSIDE(name) SAME(name)
@@ -144,6 +203,7 @@ spawn_truncates_later(const char *path)
 
 const struct call inside_calls[] = {INSIDE(libcs_own), INSIDE(wide),
     INSIDE(log_entry), INSIDE(kept_stream), REFUSED(spawn_truncates),
+    SAME(spawn_elsewhere), SAME(received),
 #if defined(__x86_64__) && !defined(__ILP32__)
     REFUSED(spawn_truncates_later),
 #endif

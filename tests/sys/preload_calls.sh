@@ -3,9 +3,9 @@
 # Every entry point does captured what it does plainly, and the mirror follows.
 #
 # Each call of tests/preload_calls.c runs plainly on one file and captured on
-# a copy: output (results, errno), status, and content must be the same, and
-# the redriven mirror too. Calls that are refused must say so, and must leave
-# the file as it was.
+# a copy, with and without the tripwire: output (results, errno), status, and
+# content must be the same, and the redriven mirror too. Calls that are refused
+# must say so, and must leave the file as it was.
 
 # shellcheck source=tests/driver.sh
 . "$(dirname "$0")/../driver.sh"
@@ -19,23 +19,25 @@ wrong() {
 
 # Where libc's own wrappers are patched, they are captured as well.
 case $(uname -m) in
-x86_64) PATCHED=same ;;
-*) PATCHED=refused ;;
+x86_64) PATCHED=same WIRE=wire ;;
+*) PATCHED=refused WIRE= ;;
 esac
 
-# one NAME same|refused|patched|missed on|off
+# one NAME same|refused|patched|missed on|wire|off
 one() {
-	local name=$1 kind=$2 mode=$3 dir=$T/call plain=0 rc=0
+	local name=$1 kind=$2 mode=$3 dir=$T/call plain=0 rc=0 wire=()
+	[ "$mode" != wire ] || wire=(AIM_TRIPWIRE=1)
 	[ "$kind" != missed ] || return 0
 	[ "$kind" != patched ] || kind=$PATCHED
 	rm -rf "$dir" && mkdir "$dir" "$dir/a" "$dir/b"
 	cp "$T/seed" "$dir/a/v"
 	cp "$T/seed" "$dir/b/v"
 	group "$dir/b/v"
-	[ "$mode" = on ] || "$TOOL" passive "$AIM" "$GROUP" || fail passive
+	[ "$mode" != off ] || "$TOOL" passive "$AIM" "$GROUP" || fail passive
 	(cd "$dir/a" && timeout 60 "$CALLS" "$name" v) \
 		>"$dir/out.a" 2>"$dir/err.a" || plain=$?
-	(cd "$dir/b" && captured timeout 60 "$CALLS" "$name" v) \
+	(cd "$dir/b" && captured env ${wire[@]+"${wire[@]}"} timeout 60 \
+		"$CALLS" "$name" v) \
 		>"$dir/out.b" 2>"$dir/err.b" || rc=$?
 	[ "$mode" = off ] || replay || wrong "$name: replay"
 	if [ "$kind" = refused ]; then
@@ -58,6 +60,7 @@ for entry in "${LIST[@]}"; do
 	[ $# -eq 0 ] || [ "${entry% *}" = "$1" ] || continue
 	one "${entry% *}" "${entry#* }" on
 	one "${entry% *}" "${entry#* }" off
+	[ -z "$WIRE" ] || one "${entry% *}" "${entry#* }" $WIRE
 done
 [ $bad -eq 0 ] || fail "$bad differences in ${#LIST[@]} calls"
 echo "ok: ${#LIST[@]} calls, each captured and in passing"

@@ -230,6 +230,32 @@ run varies sqlite3 sqlite-WAL "sqlite3 \$V 'PRAGMA journal_mode=WAL;
 	CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);
 	PRAGMA wal_checkpoint(TRUNCATE);'" 0
 
+# A table of a cluster: its file is the volume. (PostgreSQL does not run as
+# root; in a user namespace of its own it is nobody, with root's files.)
+for bin in /usr/lib/postgresql/*/bin; do
+	PATH=$PATH:$bin
+done
+if command -v initdb >/dev/null && command -v postgres >/dev/null &&
+	unshare -U true 2>/dev/null; then
+	PG='unshare -U postgres --single -D pg postgres'
+	mkdir "$T/cluster"
+	(cd "$T/cluster" && unshare -U initdb -N -A trust -D pg &&
+		echo 'CREATE TABLE t AS SELECT 1 AS a;' | $PG) \
+		>"$T/before" 2>&1 || fail "initdb: $(cat "$T/before")"
+	PLACE=$(cd "$T/cluster" &&
+		echo "SELECT 'at:' || pg_relation_filepath('t');" |
+		$PG 2>/dev/null |
+		sed -n 's/.*"at:\([^"]*\)".*/\1/p' | tail -n 1)
+	run varies postgres postgres-single "printf '%s\n' \
+		'INSERT INTO t SELECT generate_series(2, 20000);' \
+		'UPDATE t SET a = a + 1 WHERE a % 3 = 0;' \
+		'DELETE FROM t WHERE a % 5 = 0;' 'VACUUM t;' 'CHECKPOINT;' |
+		$PG" 0 "cp -r '$T/cluster/pg' pg &&
+		mv 'pg/$PLACE' v && ln -s \$PWD/v 'pg/$PLACE'"
+else
+	missing+=(postgres)
+fi
+
 # ---- languages ----
 run same perl perl-print 'perl -e "open(F, q(>), q($V)) or die;
 	print F qq(line \$_\n) for 1..9000; close F or die"'
