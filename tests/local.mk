@@ -63,9 +63,11 @@ tests_check_record_SOURCES = tests/check_record.c \
 tests_check_wlog_LDADD = liblogwrites.a $(LDADD)
 
 # preload driver
-UNIT_TESTS += tests/check_entry
+UNIT_TESTS += tests/check_entry tests/check_filter
 tests_check_entry_SOURCES = tests/check_entry.c \
 	aimdriver/preload/entry.c aimdriver/preload/entry.h
+tests_check_filter_SOURCES = tests/check_filter.c \
+	aimdriver/preload/filter.c aimdriver/preload/filter.h
 
 # coordinator: source
 SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
