@@ -372,6 +372,11 @@ await_program(pid_t pid, const char *path, int report)
 		if (errno != EINTR)
 			return say(RUN_FAILED, "wait: %s", strerror(errno));
 	the_child = 0;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		(void)say(0,
+		    "%s was stopped at a system call that cannot be captured "
+		    "here; serve the volume with nbdkit --filter=aim",
+		    path);
 	if (WIFSIGNALED(status))
 		return 128 + WTERMSIG(status);
 	return WEXITSTATUS(status);

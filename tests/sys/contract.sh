@@ -142,6 +142,18 @@ expect 0 here run disk -- true
 expect 7 here run disk -- sh -c 'exit 7'
 expect 137 here run disk -- sh -c 'kill -9 $$'
 expect 143 here run disk -- sh -c 'kill $$'
+expect 159 here run disk -- sh -c 'kill -SYS $$'
+says 'stopped at a system call'
+if [ "$(uname -m)" = x86_64 ]; then
+	expect 159 here run disk -- "$BUILD/tests/preload_inline" execs \
+		"$T/disk.img" /bin/true --version
+	says 'stopped at a system call'
+	expect 0 here run disk -- grep -q '^Seccomp:.2' /proc/self/status
+	# A container may have a filter of its own.
+	! grep -q '^Seccomp:.0' /proc/self/status ||
+		expect 1 here run --no-tripwire disk -- \
+			grep -q '^Seccomp:.2' /proc/self/status
+fi
 expect 127 here run disk -- "$T/none"
 expect 127 here run disk -- no-such-program-anywhere
 expect 126 here run disk -- "$T/disk.pairing"
