@@ -15,22 +15,20 @@ struct call {
 	const char *name;
 	void (*run)(const char *path);
 	/* under the driver: "same" as plainly; "refused", with a message; or
-	 * "patched", the same where libc can be patched, else refused */
+	 * "patched", the same where libc can be patched, else refused; or
+	 * "inside" and "inside-refused", missed where it cannot */
 	const char *kind;
 };
 
-#define SAME(name)                                                             \
+#define CALL_OF(name, kind)                                                    \
 	{                                                                      \
-#name, name, "same"                                            \
+#name, name, kind                                              \
 	}
-#define REFUSED(name)                                                          \
-	{                                                                      \
-#name, name, "refused"                                         \
-	}
-#define PATCHED(name)                                                          \
-	{                                                                      \
-#name, name, "patched"                                         \
-	}
+#define SAME(name) CALL_OF(name, "same")
+#define REFUSED(name) CALL_OF(name, "refused")
+#define PATCHED(name) CALL_OF(name, "patched")
+#define INSIDE(name) CALL_OF(name, "inside")
+#define INSIDE_REFUSED(name) CALL_OF(name, "inside-refused")
 
 extern const struct call write_calls[], size_calls[], other_calls[],
     process_calls[], inside_calls[];

@@ -191,20 +191,7 @@ received(const char *path)
 	SHOW(write(ends[0], "to the socket", 13));
 }
 
-/* What is to be had only where libc can be patched. */
-#if defined(__x86_64__) && !defined(__ILP32__)
-#define INSIDE(name) SAME(name)
-#else
-#define INSIDE(name)                                                           \
-	{                                                                      \
-#name, name, "missed"                                          \
-	}
-#endif
-
 const struct call inside_calls[] = {INSIDE(libcs_own), INSIDE(wide),
     INSIDE(log_entry), INSIDE(kept_stream), REFUSED(spawn_truncates),
-    SAME(spawn_elsewhere), SAME(received),
-#if defined(__x86_64__) && !defined(__ILP32__)
-    REFUSED(spawn_truncates_later),
-#endif
-    {NULL, NULL, NULL}};
+    INSIDE_REFUSED(spawn_truncates_later), SAME(spawn_elsewhere),
+    SAME(received), {NULL, NULL, NULL}};

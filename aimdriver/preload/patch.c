@@ -112,6 +112,34 @@ page_of(uintptr_t a)
 	return a / PATCH_PAGE * PATCH_PAGE;
 }
 
+/* Some systems refuse to execute what was writable: then all stays as it is. */
+static bool
+may_execute(void)
+{
+	long page = raw6(SYS_mmap, 0, PATCH_PAGE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long r;
+
+	if (page < 0 && page > -4096)
+		return false;
+	r = raw3(SYS_mprotect, page, PATCH_PAGE, PROT_READ | PROT_EXEC);
+	(void)raw2(SYS_munmap, page, PATCH_PAGE);
+	return r == 0;
+}
+
+_Noreturn static void
+stuck(void)
+{
+	static const char text[] =
+	    "aim: capture could not start: the C library's text may not be "
+	    "executed after it was changed; what forbids it (SELinux?) must "
+	    "allow it for this program\n";
+
+	(void)raw3(SYS_write, 2, (long)text, sizeof(text) - 1);
+	for (;;)
+		(void)raw1(SYS_exit_group, 125);
+}
+
 /* Nothing of libc from here on: its text may not be executable. */
 static void
 put(const struct patch *p)
@@ -142,8 +170,7 @@ apply(const struct patch *list, size_t count)
 			put(&list[i]);
 		if (raw3(SYS_mprotect, (long)from, (long)(end - from),
 			PROT_READ | PROT_EXEC) < 0)
-			for (;;)
-				(void)raw1(SYS_exit_group, 125);
+			stuck();
 	}
 	return true;
 }
@@ -166,7 +193,7 @@ px_patch_start(void)
 	size_t count = 0, needed = 0;
 	uint64_t all = ~UINT64_C(0), mask = 0;
 
-	if (libc == NULL || !__libc_single_threaded)
+	if (libc == NULL || !__libc_single_threaded || !may_execute())
 		return;
 	for (size_t i = 0; i < WRAPPERS; i++) {
 		if (!prepare(libc, &wrappers[i], &one))

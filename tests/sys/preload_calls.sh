@@ -3,8 +3,8 @@
 # Every entry point does captured what it does plainly, and the mirror follows.
 #
 # Each call of tests/preload_calls.c runs plainly on one file and captured on
-# a copy, with and without the tripwire: output (results, errno), status, and
-# content must be the same, and the redriven mirror too. Calls that are refused
+# a copy, with and without the tripwire and patches: output (results, errno),
+# status, and content must be the same, and the redriven mirror too. Calls that are refused
 # must say so, and must leave the file as it was.
 
 # shellcheck source=tests/driver.sh
@@ -23,12 +23,38 @@ x86_64) PATCHED=same WIRE=wire ;;
 *) PATCHED=refused WIRE= ;;
 esac
 
-# one NAME same|refused|patched|missed on|wire|off
+# A process that may not execute what it has written: libc stays as it is.
+BARE=
+if [ "$(uname -m)" = x86_64 ]; then
+	cat >"$T/bare.c" <<'END'
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	(void)argc;
+	if (prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0) != 0)
+		return 1;
+	(void)execvp(argv[1], argv + 1);
+	return 2;
+}
+END
+	cc -o "$T/bare" "$T/bare.c" || fail "no compiler"
+	! "$T/bare" true || BARE=bare
+fi
+
+# one NAME same|refused|patched|inside|inside-refused on|wire|bare|off
 one() {
 	local name=$1 kind=$2 mode=$3 dir=$T/call plain=0 rc=0 wire=()
 	[ "$mode" != wire ] || wire=(AIM_TRIPWIRE=1)
-	[ "$kind" != missed ] || return 0
+	if [ "$mode" = bare ]; then
+		wire=("$T/bare")
+		[[ $kind != inside* ]] || return 0
+		[ "$kind" != patched ] || kind=refused
+	fi
 	[ "$kind" != patched ] || kind=$PATCHED
+	[[ $kind != inside* ]] || [ $PATCHED = same ] || return 0
+	[ "$kind" != inside ] || kind=same
+	[ "$kind" != inside-refused ] || kind=refused
 	rm -rf "$dir" && mkdir "$dir" "$dir/a" "$dir/b"
 	cp "$T/seed" "$dir/a/v"
 	cp "$T/seed" "$dir/b/v"
@@ -61,6 +87,7 @@ for entry in "${LIST[@]}"; do
 	one "${entry% *}" "${entry#* }" on
 	one "${entry% *}" "${entry#* }" off
 	[ -z "$WIRE" ] || one "${entry% *}" "${entry#* }" $WIRE
+	[ -z "$BARE" ] || one "${entry% *}" "${entry#* }" $BARE
 done
 [ $bad -eq 0 ] || fail "$bad differences in ${#LIST[@]} calls"
 echo "ok: ${#LIST[@]} calls, each captured and in passing"
