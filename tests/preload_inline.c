@@ -90,7 +90,7 @@ truncates(void)
 static void
 copies(void)
 {
-	int fd = open(path, O_RDWR), from = open("/etc/services", O_RDONLY);
+	int fd = open(path, O_RDWR), from = open("/proc/self/exe", O_RDONLY);
 	long at = 0;
 
 	SHOW(CALL(sendfile, fd, from, &at, 3000, 0, 0) == 3000);
@@ -222,13 +222,14 @@ cancel_one(void *by_stream)
 	static char sink[30000];
 	pthread_t t;
 	void *result = NULL;
-	int queued = 0;
+	int queued = 0, room;
 
-	if (pipe(full) != 0 || (stream = fdopen(full[1], "w")) == NULL)
+	if (pipe(full) != 0 || (room = fcntl(full[1], F_GETPIPE_SZ)) < 0 ||
+	    (stream = fdopen(full[1], "w")) == NULL)
 		exit(2);
 	SHOW(pthread_create(&t, NULL, blocks, by_stream));
 	SHOW(read(full[0], sink, sizeof(sink)) > 0);
-	while (ioctl(full[0], FIONREAD, &queued) == 0 && queued < 50000)
+	while (ioctl(full[0], FIONREAD, &queued) == 0 && queued < room / 2)
 		(void)sched_yield();
 	SHOW(pthread_cancel(t));
 	SHOW(pthread_join(t, &result));
