@@ -60,6 +60,9 @@ struct ship {
 	uint64_t ring_bytes;
 	uint64_t moved_ns; /* monotonic: something was sent or stored */
 	uint32_t resends;  /* in a row */
+	/* The mirror asked for what comes after this, and got it at once. */
+	bool asked;
+	struct position asked_after;
 
 	uint64_t poll_ns; /* monotonic: fetch next */
 	uint32_t poll_ms; /* how long to wait after that */
@@ -76,6 +79,9 @@ struct ship {
 int ship_send(struct ship *s, struct err *e) CHECKED;
 /* Takes out of the ring what the acknowledgement says is stored. */
 void ship_stored(struct ship *s);
+/* A new acknowledgement: does it ask for something to come again? `before` is
+ * the one before, or NULL. */
+void ship_asked(struct ship *s, const struct ack *before);
 /* Begins again after the last stored file, or at the beginning. */
 void ship_again(struct ship *s);
 

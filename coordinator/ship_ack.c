@@ -58,6 +58,8 @@ static int
 accept(struct ship *s, const struct buf *b, struct err *e)
 {
 	struct err why = {0};
+	const struct ack before = s->ack;
+	const bool had = s->has_ack;
 	struct ack a;
 	int got = ack_accept(s->home, &s->destination, &s->sealed, b->data,
 	    b->len, s->has_ack ? &s->ack : NULL, &a, &why);
@@ -73,6 +75,7 @@ accept(struct ship *s, const struct buf *b, struct err *e)
 	s->ack = a;
 	s->has_ack = true;
 	ship_stored(s);
+	ship_asked(s, had ? &before : NULL);
 	ship_poll_soon(s);
 	return 1;
 }

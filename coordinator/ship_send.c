@@ -244,6 +244,48 @@ resend_if_stuck(struct ship *s)
 	ship_again(s);
 }
 
+/* Does the mirror say that it is stalled for want of this file? */
+static bool
+is_named(const struct ship *s, uint32_t epoch_number, uint64_t sequence)
+{
+	char name[JOURNAL_NAME_LEN];
+
+	return strstr(s->ack.reason,
+		   journal_name(epoch_number, sequence, name)) != NULL;
+}
+
+/*
+ * What is damaged over there, or on the way, is sent again as soon as that is
+ * said: once for each file. Should that be of no use, it is tried ever more
+ * rarely as anything else that is not stored. The words are for people, but
+ * the name of a file in them cannot be taken for another.
+ */
+void
+ship_asked(struct ship *s, const struct ack *before)
+{
+	const struct position *p = &s->ack.stored;
+	const struct ship_sent *oldest = &s->ring[s->ring_first];
+	bool named = is_named(s, p->epoch_number, p->sequence + 1) ||
+		     is_named(s, p->epoch_number + 1, 1) ||
+		     (s->ring_count > 0 &&
+			 is_named(s, oldest->epoch_number, oldest->sequence));
+
+	if (!s->has_cursor || !is_after(s->epoch_number, s->sequence, p))
+		return;
+	/* It had more. */
+	if (before != NULL && position_compare(p, &before->stored) < 0) {
+		ship_again(s);
+		return;
+	}
+	if (s->ack.state != ACK_STALLED || !named ||
+	    (s->asked && position_compare(p, &s->asked_after) == 0))
+		return;
+	log_info("the mirror is stalled, sending again: %s", s->ack.reason);
+	s->asked = true;
+	s->asked_after = *p;
+	ship_again(s);
+}
+
 /* Takes back what this pass has sent: which of it arrived is not known. */
 static void
 take_back(struct ship *s, const struct ship_sent *cursor, uint32_t count)

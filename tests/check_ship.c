@@ -176,6 +176,80 @@ START_TEST(what_was_lost_over_there_is_sent_again)
 }
 END_TEST
 
+/* The mirror has stored so many files and says why it takes no more. */
+static void
+complain(
+    uint64_t stored, uint64_t applied, enum ack_state state, const char *reason)
+{
+	struct ack a;
+
+	kit_fill_ack(&k, 0, &a);
+	kit_position(&k, stored, &a.stored);
+	kit_position(&k, applied, &a.applied);
+	a.durable = a.applied;
+	a.state = state;
+	(void)snprintf(a.reason, sizeof(a.reason), "%s", reason);
+	kit_publish(&k, 0, &a, &k.mirror_key[0]);
+	ship->poll_ns = 0;
+}
+
+START_TEST(what_the_mirror_asks_for_is_sent_at_once)
+{
+	char name[JOURNAL_NAME_LEN], text[100];
+
+	kit_ship_pass(ship);
+	acknowledge(10);
+	kit_ship_pass(ship);
+	remove_far(11);
+	/* Other words, or another state, ask for nothing. */
+	complain(10, 10, ACK_STALLED, "the disk is full");
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11));
+	(void)snprintf(text, sizeof(text), "%s is in quarantine: partial",
+	    journal_name(1, 11, name));
+	complain(10, 10, ACK_STREAMING, text);
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11));
+	complain(10, 10, ACK_STALLED, text);
+	kit_ship_pass(ship);
+	kit_ship_pass(ship);
+	ck_assert(is_far(11));
+	/* Said again of the same file: not in a loop. */
+	remove_far(11);
+	complain(10, 10, ACK_STALLED, "once more");
+	kit_ship_pass(ship);
+	complain(10, 10, ACK_STALLED, text);
+	kit_ship_pass(ship);
+	kit_ship_pass(ship);
+	ck_assert(!is_far(11));
+	/* Another file: at once, too. */
+	acknowledge(20);
+	kit_ship_pass(ship);
+	remove_far(21);
+	(void)snprintf(
+	    text, sizeof(text), "%s is missing", journal_name(1, 21, name));
+	complain(20, 20, ACK_STALLED, text);
+	kit_ship_pass(ship);
+	kit_ship_pass(ship);
+	ck_assert(is_far(21));
+}
+END_TEST
+
+START_TEST(what_was_stored_and_is_not_any_more_is_sent_at_once)
+{
+	kit_ship_pass(ship);
+	acknowledge(5);
+	kit_ship_pass(ship);
+	complain(40, 5, ACK_STREAMING, "");
+	kit_ship_pass(ship);
+	remove_far(31);
+	complain(30, 5, ACK_STALLED, "something was lost");
+	kit_ship_pass(ship);
+	kit_ship_pass(ship);
+	ck_assert(is_far(31));
+}
+END_TEST
+
 START_TEST(a_mirror_that_lost_stored_files_gets_them_again)
 {
 	struct position stored, applied;
@@ -446,6 +520,8 @@ main(void)
 	tcase_add_test(t, so_many_files_are_sent_ahead_and_no_more);
 	tcase_add_test(t, after_a_restart_it_goes_on_from_what_is_stored);
 	tcase_add_test(t, what_was_lost_over_there_is_sent_again);
+	tcase_add_test(t, what_the_mirror_asks_for_is_sent_at_once);
+	tcase_add_test(t, what_was_stored_and_is_not_any_more_is_sent_at_once);
 	tcase_add_test(t, a_mirror_that_lost_stored_files_gets_them_again);
 	tcase_add_loop_test(
 	    t, a_file_that_just_came_is_made_durable_before_it_is_sent, 0, 2);
