@@ -15,8 +15,9 @@
 #define APPLY_BYTES (UINT64_C(256) << 20)
 /* Memory for what is verified and not yet carried out. */
 #define APPLY_AHEAD (UINT64_C(32) << 20)
-/* So much is verified before the state says that it is being applied. */
-#define APPLY_GROUP (UINT64_C(16) << 20)
+/* So much is verified before the state says that it is being applied, as that
+ * is a sync: nearly all that fits; what is carried out makes room for more. */
+#define APPLY_GROUP (UINT64_C(28) << 20)
 
 /* What a run of files makes of a mirror. */
 struct standing {

@@ -279,6 +279,7 @@ redrive_all(struct range *g, struct err *e)
 			a->state.phase == MIRROR_CLEAN) &&
 		    say_applying(a, to, e) < 0)
 			return -1;
+		redrive_hurry(&g->redrive);
 		got = redrive_group(g, e);
 		if (got <= 0)
 			return got;

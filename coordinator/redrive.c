@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HURRY_LEN (UINT64_C(16) << 20)
+#define HURRY_LEN (UINT64_C(8) << 20)
 #define HURRY_WRITE (UINT64_C(128) << 10)
 
 int
@@ -169,16 +169,15 @@ set_sizes(struct redrive *r, struct staged *f, struct err *e)
 	return 0;
 }
 
-/*
- * Large writes are written back while the rest is being read. Small scattered
- * ones are left to the sync, which sorts and joins them all.
- */
-static void
-hurry(struct redrive *r)
+void
+redrive_hurry(struct redrive *r)
 {
-	bool large = r->written / r->writes >= HURRY_WRITE;
+	bool large;
 	uint32_t i;
 
+	if (r->written < HURRY_LEN)
+		return;
+	large = r->written / r->writes >= HURRY_WRITE;
 	r->written = r->writes = 0;
 	for (i = 0; large && i < r->stage->mirror.volume_count; i++)
 		target_hurry(r->targets[i]);
@@ -207,8 +206,6 @@ redrive_file(struct redrive *r, struct staged *f, struct err *e)
 	if (flush_run(r, e) < 0)
 		return err_at(e, "apply %s", f->name);
 	r->device = false;
-	if (r->written >= HURRY_LEN)
-		hurry(r);
 	return 0;
 }
 

@@ -36,6 +36,13 @@ void redrive_release(struct redrive *r);
 /* One file. On failure r->device says whose it is; how far it got is not
  * known. Nothing is durable yet. */
 int redrive_file(struct redrive *r, struct staged *f, struct err *e) CHECKED;
+/*
+ * Lets the kernel write back what was done while more is being done, if it is
+ * much. Large writes only: small scattered ones are left to the sync, which
+ * sorts and joins them all. A sync of anything else on that disk, such as the
+ * state, comes before this rather than after it, or it waits for all of it.
+ */
+void redrive_hurry(struct redrive *r);
 /* Makes durable what was done, volume by volume. */
 int redrive_sync(struct redrive *r, struct err *e) CHECKED;
 
