@@ -8,6 +8,7 @@
  * alone knows that no writer is there.
  */
 #include "aimdriver/activity.h"
+#include "aimdriver/seen.h"
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -451,9 +452,11 @@ capture_accept_volumes(
 	/* Nobody can tell what the disk held after them. */
 	settle_as_gaps(c);
 	/* What changed is in no stream: it must be copied in. */
-	if (volumes_changed(c) && is_capturing(c))
+	if ((volumes_changed(c) || seen_changed(c) >= 0) && is_capturing(c))
 		atomic_store(&c->ctl->suspect, 1);
-	r = volumes_note_resizes(c, e);
+	r = seen_forget(c, e);
+	if (r == 0)
+		r = volumes_note_resizes(c, e);
 	if (r == 0)
 		r = volumes_sync(c, e);
 	if (r == 0)

@@ -363,6 +363,9 @@ int volumes_open(struct capture *c, struct err *e) CHECKED;
 bool volumes_changed(struct capture *c);
 /* Makes the table for capture_volume_find. */
 void volumes_index(struct capture *c);
+/* Opens what is at a volume's path, for reading. */
+int volume_open_path(
+    struct capture *c, uint32_t i, int *out, struct err *e) CHECKED;
 /* Makes content and times of all volumes last (opened by us or not), so that
  * what is noted of them is what the next boot finds. */
 int volumes_sync(struct capture *c, struct err *e) CHECKED;

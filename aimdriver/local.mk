@@ -28,6 +28,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/rebuild.c \
 	aimdriver/record.c \
 	aimdriver/reserve.c \
+	aimdriver/seen.c aimdriver/seen.h \
 	aimdriver/segment.c \
 	aimdriver/segment_map.c \
 	aimdriver/settle.c \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: positions, modes, notes and the clean close of a group. */
 #include "aimdriver/activity.h"
+#include "aimdriver/seen.h"
 
 #include "common/io.h"
 #include "common/sys.h"
@@ -352,7 +353,7 @@ capture_close_clean(struct capture *c, struct err *e)
 	if (!is_all_sealed(c))
 		return 0;
 	/* The long part without the locks. */
-	if (volumes_sync(c, e) < 0)
+	if (volumes_sync(c, e) < 0 || seen_store(c, e) < 0)
 		return err_at(e, "close the group");
 	hold_everything(&h);
 	if (hold_take_settled(c, &h, e) < 0)

@@ -2,6 +2,7 @@
 /* volume: the protected files and devices of a group, as this process has
  * them open, and what was last seen of them (rule 9.12). */
 #include "aimdriver/control.h"
+#include "aimdriver/seen.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -168,6 +169,42 @@ open_one(struct capture *c, uint32_t i, struct err *e)
 }
 
 int
+volume_open_path(struct capture *c, uint32_t i, int *out, struct err *e)
+{
+	char path[sizeof(c->ctl->volume[i].path)];
+	int fd;
+
+	copy_path(&c->ctl->volume[i], path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	*out = fd;
+	return 0;
+}
+
+/* Programs that are about to write are told; the coordinator has to go on
+ * with what it has. */
+static int
+check_devices(struct capture *c, struct err *e)
+{
+	char path[sizeof(c->ctl->volume[0].path)];
+	int i;
+
+	if (!is_capturing(c) ||
+	    (c->flags & (CAPTURE_WRITER | CAPTURE_RECORDER)) != CAPTURE_WRITER)
+		return 0;
+	i = seen_changed(c);
+	if (i < 0)
+		return 0;
+	copy_path(&c->ctl->volume[i], path);
+	return err_set(e, ERR_REFUSED,
+	    "%s was changed outside AIM (something wrote to the device since "
+	    "it was last captured): its mirrors do not have that change; a "
+	    "resync is needed",
+	    path);
+}
+
+int
 volumes_open(struct capture *c, struct err *e)
 {
 	uint32_t i;
@@ -175,7 +212,7 @@ volumes_open(struct capture *c, struct err *e)
 	for (i = 0; i < c->volume_count; i++)
 		if (open_one(c, i, e) < 0)
 			return -1;
-	return 0;
+	return check_devices(c, e);
 }
 
 bool
