@@ -62,7 +62,7 @@ release(struct capture **p)
 		(void)munmap(
 		    c->activity, c->activity_count * sizeof(*c->activity));
 	if (c->ctl != NULL)
-		(void)munmap(c->ctl, sizeof(*c->ctl));
+		(void)munmap(c->ctl, c->control_len);
 	(void)pthread_mutex_destroy(&c->local);
 	(void)pthread_mutex_destroy(&c->text);
 	(void)pthread_mutex_destroy(&c->syncing);
@@ -378,7 +378,8 @@ attach_alone(const char *home, const struct uuid *group, struct capture **out,
 {
 	AUTO(release) struct capture *c = NULL;
 
-	if (capture_attach(home, group, CAPTURE_INSPECT, &c, e) < 0)
+	if (capture_attach(
+		home, group, CAPTURE_INSPECT | CAPTURE_ALONE, &c, e) < 0)
 		return -1;
 	if (c->read_only)
 		return err_set(e, ERR_REFUSED,

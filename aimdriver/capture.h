@@ -44,10 +44,11 @@
  * Locks are taken in all modes, so that a copy-in and a writer never pass
  * each other. Lock order: settle, position, size, notes, stripes, reserve.
  *
- * Not yet closed: glibc's robust mutexes keep their list in the shared memory
- * itself, so a program that may capture, and is out to, can harm the
- * coordinator's process through them. What the coordinator reads as data is
- * copied, then checked, and it never waits for a lock without a limit.
+ * What is shared can be written by every program that captures. Coordinator
+ * and manager follow no pointer in it (their locks: lock.c), copy what they
+ * read and check the copy, and never wait for a lock without a limit. Captured
+ * programs use glibc's robust mutexes, whose list lies in the shared memory
+ * itself: whoever may capture in a group must be trusted by the others.
  *
  * Functions are thread safe, and fork safe after capture_after_fork. None
  * allocates after attach, and none is a cancellation point. In a captured

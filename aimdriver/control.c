@@ -130,7 +130,7 @@ control_join_volumes(const struct control *ctl, uint32_t count)
 static uint64_t
 volume_sum(const struct control_volume *v, uint32_t i)
 {
-	return payload_sum(v->path, sizeof(v->path), i) ^
+	return payload_sum(v->path, strnlen(v->path, sizeof(v->path)), i) ^
 	       payload_sum(&v->uuid, sizeof(v->uuid), v->kind);
 }
 
@@ -348,10 +348,35 @@ check_control(struct capture *c, const struct uuid *group, struct err *e)
 	    (atomic_load(&ctl->marks) & ~(uint32_t)MARK_KNOWN) != 0)
 		return control_damaged(
 		    e, "%s/control is damaged (its head)", c->where);
-	if (check_volumes(c, n, e) < 0)
+	if ((c->flags & CAPTURE_ALONE) == 0 && check_volumes(c, n, e) < 0)
 		return -1;
 	c->seed = ctl->seed;
 	c->volume_count = n;
+	return 0;
+}
+
+/* With room behind it for whoever keeps its own list of locks (lock.c). */
+static int
+map_it(struct capture *c, int prot)
+{
+	bool shadow = (c->flags & CAPTURE_WRITER) == 0 && !c->read_only;
+	size_t len =
+	    sizeof(struct control) + (shadow ? (size_t)CONTROL_SHADOW : 0);
+	uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -1;
+	if (mmap(p, sizeof(struct control), prot, MAP_SHARED | MAP_FIXED,
+		c->control_fd, 0) == MAP_FAILED) {
+		int was = errno;
+
+		(void)munmap(p, len);
+		errno = was;
+		return -1;
+	}
+	c->ctl = (struct control *)(void *)p;
+	c->control_len = len;
 	return 0;
 }
 
@@ -360,18 +385,14 @@ control_map(struct capture *c, struct err *e)
 {
 	int prot = c->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
 	uint64_t len;
-	void *p;
 
 	if (io_size(c->control_fd, &len, e) < 0)
 		return err_at(e, "%s/control", c->where);
 	if (len != sizeof(struct control))
 		return control_damaged(e, "%s/control has %ju bytes, not %zu",
 		    c->where, (uintmax_t)len, sizeof(struct control));
-	p = mmap(
-	    NULL, sizeof(struct control), prot, MAP_SHARED, c->control_fd, 0);
-	if (p == MAP_FAILED)
+	if (map_it(c, prot) < 0)
 		return err_sys(e, "map %s/control", c->where);
-	c->ctl = p;
 	if (check_control(c, &c->group, e) < 0)
 		return -1;
 	if (io_size(c->segments_fd, &len, e) < 0)

@@ -140,6 +140,10 @@ struct control {
 
 _Static_assert(offsetof(struct control, boots) + 8 <= 512, "one sector");
 
+/* From a lock to what its owner keeps of it in memory of its own: lock.c. */
+#define CONTROL_SHADOW                                                         \
+	((sizeof(struct control) + UINT64_C(0xffff)) & ~UINT64_C(0xffff))
+
 /* A transaction in a segment. Only `state` and what publishing fills in is
  * ever changed once the slot is reserved. */
 struct slot {
@@ -221,6 +225,10 @@ struct volume_id {
 };
 enum { VOLUME_BUCKETS = 4096 };
 
+/* A flag of attaching, for ourselves: the table of volumes is not looked
+ * through, or making a group would take a time that grows with its square. */
+#define CAPTURE_ALONE (1u << 16)
+
 struct capture {
 	struct control *ctl;
 	uint8_t *segments;	   /* SEGMENTS_LEN bytes of address space */
@@ -229,8 +237,9 @@ struct capture {
 	_Atomic uint8_t *opened; /* one for each place */
 	struct volume_id *id;	 /* JOURNAL_VOLUME_LIMIT of them */
 	uint32_t *bucket;	 /* VOLUME_BUCKETS; index + 1 */
-	uint8_t *scratch; /* CAPTURE_CHUNK, for copy-ins; under `local` */
-	size_t mapped;	  /* length of this object's own memory */
+	uint8_t *scratch;   /* CAPTURE_CHUNK, for copy-ins; under `local` */
+	size_t mapped;	    /* length of this object's own memory */
+	size_t control_len; /* of the mapping that begins with ctl */
 	unsigned flags;
 	bool read_only;
 	uint32_t volume_count; /* private copy: cannot be changed under us */
@@ -392,8 +401,8 @@ void hold_resize(
     const struct capture *c, struct hold *h, uint64_t old, uint64_t size);
 void hold_everything(struct hold *h);
 /* Takes what is wanted and not yet held, in order. HOLD_DIRTY: a lock is
- * dirty and nothing is held; settle. HOLD_BUSY: not within the time (only the
- * coordinator has one), nothing held. */
+ * dirty and nothing is held; settle. HOLD_BUSY: not within the time
+ * (captured programs have all the time), nothing held. */
 enum hold_result hold_take(struct capture *c, struct hold *h);
 /* The same without waiting and without minding dirt. False: nothing held. */
 bool hold_try(struct capture *c, struct hold *h);
@@ -408,11 +417,15 @@ bool hold_covers(
     struct capture *c, const struct hold *other, const struct control_lock *l);
 enum hold_result lock_plain(struct capture *c, struct control_lock *l);
 enum hold_result lock_short(struct capture *c, struct control_lock *l);
-bool lock_try(struct control_lock *l);
-void unlock_plain(struct control_lock *l);
 /* Takes all of h, settling what is in the way. -1: not within the time. */
 int hold_take_settled(struct capture *c, struct hold *h, struct err *e) CHECKED;
 void back_off(unsigned tries);
+
+/* ---- lock.c ---- */
+bool lock_try(const struct capture *c, struct control_lock *l);
+bool lock_wait(
+    const struct capture *c, struct control_lock *l, uint32_t wait_ms);
+void unlock_plain(const struct capture *c, struct control_lock *l);
 
 /* ---- reserve.c ---- */
 struct want {

@@ -24,6 +24,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/control.c aimdriver/control.h \
 	aimdriver/expand.c \
 	aimdriver/extent.c \
+	aimdriver/lock.c \
 	aimdriver/range.c \
 	aimdriver/rebuild.c \
 	aimdriver/record.c \

@@ -9,17 +9,15 @@
  * kernel or, once somebody has had it, dirty. So nobody passes a lock under
  * which something is unfinished without knowing it.
  *
- * The coordinator never waits without a limit: it does not trust the other
- * processes to let go.
+ * Coordinator and manager never wait without a limit: they do not trust the
+ * other processes to let go.
  */
 #include "aimdriver/control.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <time.h>
 
-enum { TURN_MS = 20, PATIENCE_MS = 5000 };
+enum { PATIENCE_MS = 5000 };
 
 static uint32_t
 stripe_of(uint32_t volume, uint64_t block)
@@ -120,64 +118,6 @@ hold_covers(
 	return ((i - other->first) & (CONTROL_STRIPES - 1)) < other->count;
 }
 
-/* The result of a lock call: true when it is held now. */
-static bool
-got(struct control_lock *l, int r)
-{
-	if (__builtin_expect(r == 0, 1))
-		return true;
-	if (r != EOWNERDEAD)
-		return false;
-	atomic_store_explicit(&l->dirty, 1, memory_order_release);
-	(void)pthread_mutex_consistent(&l->mutex);
-	return true;
-}
-
-/* One turn of waiting. */
-static int
-lock_for_a_turn(pthread_mutex_t *m)
-{
-#if defined(__SANITIZE_THREAD__)
-	/* It does not know pthread_mutex_clocklock, and of
-	 * pthread_mutex_timedlock not that an owner may have died. */
-	struct timespec t = {.tv_nsec = TURN_MS * 1000000};
-	int r = pthread_mutex_trylock(m);
-
-	if (r == EBUSY)
-		(void)nanosleep(&t, NULL);
-	return r == EBUSY ? ETIMEDOUT : r;
-#else
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-		return EINVAL;
-	t.tv_nsec += TURN_MS * 1000000;
-	t.tv_sec += t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &t);
-#endif
-}
-
-/*
- * Waits in short turns. A robust mutex can lose a wake-up: a waiter that is
- * woken and killed before it has taken the lock, while a third one has just
- * taken it, leaves the other waiters asleep for ever (the kernel passes the
- * wake-up on only when nobody has the lock). The next turn finds it free.
- */
-static bool
-lock_patiently(const struct capture *c, struct control_lock *l)
-{
-	unsigned turns = is_coordinator(c) ? PATIENCE_MS / TURN_MS : UINT_MAX;
-
-	while (turns-- > 0) {
-		int r = lock_for_a_turn(&l->mutex);
-
-		if (r != ETIMEDOUT)
-			return got(l, r);
-	}
-	return false;
-}
-
 /* For a lock that is held for some tens of nanoseconds: going to sleep for
  * it would cost a hundred times that. */
 enum hold_result
@@ -186,7 +126,7 @@ lock_short(struct capture *c, struct control_lock *l)
 	unsigned i;
 
 	for (i = 0; i < 64; i++) {
-		if (lock_try(l))
+		if (lock_try(c, l))
 			return atomic_load(&l->dirty) != 0 ? HOLD_DIRTY
 							   : HOLD_OK;
 #if defined(__x86_64__) || defined(__i386__)
@@ -199,30 +139,20 @@ lock_short(struct capture *c, struct control_lock *l)
 enum hold_result
 lock_plain(struct capture *c, struct control_lock *l)
 {
-	if (!lock_try(l) && !lock_patiently(c, l))
+	if (!lock_try(c, l) &&
+	    !lock_wait(c, l,
+		(c->flags & CAPTURE_WRITER) != 0 ? UINT32_MAX : PATIENCE_MS))
 		return HOLD_BUSY;
 	return atomic_load_explicit(&l->dirty, memory_order_acquire) != 0
 		   ? HOLD_DIRTY
 		   : HOLD_OK;
 }
 
-bool
-lock_try(struct control_lock *l)
-{
-	return got(l, pthread_mutex_trylock(&l->mutex));
-}
-
-void
-unlock_plain(struct control_lock *l)
-{
-	(void)pthread_mutex_unlock(&l->mutex);
-}
-
 static void
 release_first(struct capture *c, struct hold *h, uint32_t n)
 {
 	while (n > 0)
-		unlock_plain(hold_lock(c, h, --n));
+		unlock_plain(c, hold_lock(c, h, --n));
 	h->size = h->notes = h->stripes = false;
 }
 
@@ -238,7 +168,7 @@ hold_release(struct capture *c, struct hold *h)
 {
 	hold_release_range(c, h);
 	if (h->position)
-		unlock_plain(&c->ctl->volume[h->volume].position);
+		unlock_plain(c, &c->ctl->volume[h->volume].position);
 	h->position = false;
 }
 
@@ -277,7 +207,7 @@ hold_try(struct capture *c, struct hold *h)
 	for (i = 0; i < n; i++) {
 		struct control_lock *l = hold_lock(c, h, i);
 
-		if (!lock_try(l)) {
+		if (!lock_try(c, l)) {
 			release_first(c, h, i);
 			return false;
 		}

@@ -296,7 +296,7 @@ reserve(struct capture *c, const struct want *w, uint32_t count, bool free,
 	if (!reserve_lock(c))
 		return RESERVE_FAILED;
 	r = reserve_locked(c, w, count, free, align, out);
-	unlock_plain(&c->ctl->reserve);
+	unlock_plain(c, &c->ctl->reserve);
 	step(STEP_UNRESERVED);
 	return r;
 }

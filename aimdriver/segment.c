@@ -232,7 +232,7 @@ segments_recycle(struct capture *c, uint64_t upto)
 	while (s == active.segment && n < GIVE_BACK &&
 	       (surplus[n] = choose_surplus(c)) != CONTROL_NONE)
 		n++;
-	unlock_plain(&c->ctl->reserve);
+	unlock_plain(c, &c->ctl->reserve);
 	while (n > 0)
 		give_back(c, surplus[--n]);
 }

@@ -315,10 +315,10 @@ clean_wanted(struct capture *c, const struct hold *want)
 	for (i = 0; i < hold_locks(want); i++) {
 		struct control_lock *l = hold_lock(c, want, i);
 
-		if (atomic_load(&l->dirty) == 0 || !lock_try(l))
+		if (atomic_load(&l->dirty) == 0 || !lock_try(c, l))
 			continue;
 		clean(c, l);
-		unlock_plain(l);
+		unlock_plain(c, l);
 	}
 }
 
@@ -342,7 +342,7 @@ settle(struct capture *c, const struct hold *want)
 	if (want != NULL)
 		clean_wanted(c, want);
 	(void)settled_upto(c);
-	unlock_plain(&c->ctl->settle);
+	unlock_plain(c, &c->ctl->settle);
 }
 
 void

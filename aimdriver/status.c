@@ -232,7 +232,7 @@ store_mode(struct capture *c, enum capture_mode mode, struct err *e)
 	p = place_split(atomic_load(&c->ctl->word));
 	p.mode = (uint32_t)mode;
 	atomic_store(&c->ctl->word, place_join(p));
-	unlock_plain(&c->ctl->reserve);
+	unlock_plain(c, &c->ctl->reserve);
 	return control_sync_all(c, e);
 }
 
@@ -283,7 +283,7 @@ capture_recover(struct capture *c, uint64_t next, struct err *e)
 		    place_split(atomic_load(&c->ctl->word)).mode == CAPTURE_OFF
 			? CAPTURE_OFF
 			: CAPTURE_PASSTHROUGH);
-		unlock_plain(&c->ctl->reserve);
+		unlock_plain(c, &c->ctl->reserve);
 		atomic_store(&c->ctl->needs_recovery, 0);
 		atomic_store(&c->ctl->suspect, 0);
 		r = control_sync_all(c, e);

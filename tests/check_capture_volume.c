@@ -583,7 +583,7 @@ suite(void)
 	Suite *s = suite_create("capture_volume");
 	TCase *t = tcase_create("capture_volume");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 120);
 	tcase_add_test(t, captured_writes_are_no_change_outside);
 	tcase_add_test(t, a_change_outside_is_refused_until_accepted);
 	tcase_add_test(t, another_file_in_its_place_is_refused);

@@ -229,13 +229,13 @@ START_TEST(what_is_damaged_is_told_and_made_anew)
 }
 END_TEST
 
-/* Each single byte that never changes. */
+/* Each single byte that never changes; of a path the first ones. */
 START_TEST(one_byte_is_enough)
 {
 	size_t i, k;
 
 	for (i = 0; i < FIELDS; i++)
-		for (k = 0; k < fields[i].len; k += k < 16 ? 1 : 61) {
+		for (k = 0; k < fields[i].len && k < 20; k++) {
 			flip(fields[i].off + k, 1);
 			check_is_told();
 			flip(fields[i].off + k, 1);

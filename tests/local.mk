@@ -38,6 +38,7 @@ UNIT_TESTS += \
 	tests/check_capture_span \
 	tests/check_capture_sync \
 	tests/check_capture_volume \
+	tests/check_capture_lock \
 	tests/check_rebuild
 tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
 	tests/capture_rig.c tests/capture_rig.h
@@ -48,6 +49,8 @@ tests_check_capture_span_SOURCES = tests/check_capture_span.c \
 tests_check_capture_sync_SOURCES = tests/check_capture_sync.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_lock_SOURCES = tests/check_capture_lock.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_rebuild_SOURCES = tests/check_rebuild.c \
 	tests/capture_rig.c tests/capture_rig.h

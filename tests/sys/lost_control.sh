@@ -121,7 +121,11 @@ wait $writer || fail "the writer ended with status $?"
 must here base data --wait --timeout 60
 settled data
 mirrored
-within 20 is here data 'g["state"]' streaming || fail "not streaming at the end"
+# The roles tell what they have done a moment later.
+within 30 is here data 'g["state"]' streaming || {
+	here status
+	fail "not streaming at the end"
+}
 stop "$HERE"
 stop "$THERE"
 pass
