@@ -96,7 +96,7 @@ activity_lock(struct capture *c)
 void
 activity_unlock(struct capture *c)
 {
-	unlock_plain(&c->ctl->activity);
+	unlock_plain(c, &c->ctl->activity);
 }
 
 /* ---- marking ---- */

@@ -26,6 +26,8 @@
 char slots_handed_on;
 #endif
 
+#define MISSES 64
+
 void
 slot_finish(struct slot *s, unsigned state, uint64_t value)
 {
@@ -127,6 +129,27 @@ settle_zero(struct capture *c, const struct ticket *t, const struct slot *was)
 	slot_finish(t->slot, SLOT_VOID, 0);
 }
 
+/* What was read before is not read again after, by no compiler. */
+static void
+copied(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Does a copy of a slot name a volume that there is, and room in its segment?
+ * It may have been changed since it was last looked at. */
+static bool
+is_sound(
+    const struct capture *c, const struct ticket *t, const struct slot *was)
+{
+	uint64_t at = (uint64_t)(t->data - c->segments) % SEGMENT_STRIDE;
+
+	if (was->op == OP_RESIZE || op_has_range(was->op))
+		return was->volume < c->volume_count &&
+		       (was->op != OP_WRITE || was->len <= SEGMENT_STRIDE - at);
+	return true;
+}
+
 void
 settle_slot(struct capture *c, const struct ticket *t)
 {
@@ -135,9 +158,14 @@ settle_slot(struct capture *c, const struct ticket *t)
 
 	memcpy(&was.number, &t->slot->number,
 	    sizeof(was) - offsetof(struct slot, number));
+	copied();
 	step(STEP_SETTLING);
 	if ((state & SLOT_STATE) < SLOT_PUBLISHED) {
 		slot_finish(t->slot, SLOT_VOID, 0);
+		return;
+	}
+	if (!is_sound(c, t, &was)) {
+		gap(c, t->slot, "a program that captures has damaged it", EIO);
 		return;
 	}
 	if ((was.flags & SLOT_RECORDED) != 0) {
@@ -175,6 +203,7 @@ slot_hold(struct capture *c, const struct slot *s, struct hold *out)
 	uint64_t off = s->off, len = s->len;
 	uint32_t op = s->op, volume = s->volume;
 
+	copied();
 	*out = (struct hold){.volume = volume};
 	if (!op_is_known(op))
 		return false;
@@ -206,6 +235,7 @@ slot_of(struct capture *c, uint64_t number, struct ticket *t)
 		return NULL;
 	s = segment_slot(c, segment, index);
 	data_off = s->data_off;
+	copied();
 	if (s->number != number || data_off > SEGMENT_DATA ||
 	    s->room > SEGMENT_DATA - data_off ||
 	    (s->op == OP_WRITE && s->len > s->room))
@@ -240,13 +270,38 @@ settled_upto(struct capture *c)
 	return n;
 }
 
+/*
+ * Is *n, or one after what was sealed meanwhile, in a segment? All that was
+ * reserved is in one until it is sealed, but the chain may just be changing:
+ * then once more. What somebody made up ends soon.
+ */
+static bool
+goes_on(struct capture *c, uint64_t *n, uint64_t next, unsigned *misses)
+{
+	uint32_t segment, index;
+
+	while (*n < next && *misses < MISSES) {
+		uint64_t sealed;
+
+		if (segment_find(c, *n, &segment, &index))
+			return true;
+		sealed = atomic_load(&c->ctl->sealed);
+		if (sealed >= *n && sealed < next)
+			*n = sealed + 1;
+		else
+			(*misses)++;
+	}
+	return false;
+}
+
 /* Is any unfinished slot under this lock, which we hold? */
 static bool
 is_covered(struct capture *c, const struct control_lock *l)
 {
 	uint64_t n, next = next_number(c);
+	unsigned misses = 0;
 
-	for (n = settled_upto(c); n < next; n++) {
+	for (n = settled_upto(c); goes_on(c, &n, next, &misses); n++) {
 		struct ticket t;
 		struct hold h;
 		struct slot *s = slot_of(c, n, &t);
@@ -326,13 +381,14 @@ void
 settle(struct capture *c, const struct hold *want)
 {
 	uint64_t n, next;
+	unsigned misses = 0;
 
 	if (lock_plain(c, &c->ctl->settle) == HOLD_BUSY)
 		return;
 	/* The work is there to be done again: nothing else to put right. */
 	atomic_store(&c->ctl->settle.dirty, 0);
 	next = next_number(c);
-	for (n = settled_upto(c); n < next; n++) {
+	for (n = settled_upto(c); goes_on(c, &n, next, &misses); n++) {
 		struct ticket t;
 		struct slot *s = slot_of(c, n, &t);
 
@@ -349,9 +405,10 @@ void
 settle_as_gaps(struct capture *c)
 {
 	uint64_t n, next = next_number(c);
+	unsigned misses = 0;
 	uint32_t i;
 
-	for (n = settled_upto(c); n < next; n++) {
+	for (n = settled_upto(c); goes_on(c, &n, next, &misses); n++) {
 		struct ticket t;
 		struct slot *s = slot_of(c, n, &t);
 		unsigned state;
