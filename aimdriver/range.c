@@ -14,10 +14,12 @@
  */
 #include "aimdriver/control.h"
 
+#include "common/clock.h"
+
 #include <sched.h>
 #include <time.h>
 
-enum { PATIENCE_MS = 5000 };
+enum { PATIENCE_MS = 5000, SETTLE_MS = 15000 };
 
 static uint32_t
 stripe_of(uint32_t volume, uint64_t block)
@@ -230,6 +232,7 @@ back_off(unsigned tries)
 int
 hold_take_settled(struct capture *c, struct hold *h, struct err *e)
 {
+	uint64_t until = clock_mono_ns() + UINT64_C(1000000) * SETTLE_MS;
 	unsigned tries = 0;
 
 	for (;;) {
@@ -245,7 +248,8 @@ hold_take_settled(struct capture *c, struct hold *h, struct err *e)
 			break;
 		}
 		settle(c, h);
-		if (tries++ >= 5000)
+		if (tries++ >= 5000 || ((c->flags & CAPTURE_WRITER) == 0 &&
+					   clock_mono_ns() > until))
 			return err_set(e, ERR_RETRY,
 			    "what a killed writer left cannot be settled while "
 			    "another writer hangs");
