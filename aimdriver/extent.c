@@ -5,8 +5,11 @@
 #include "common/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CACHE_PAGE = 65536 };
 
 static uint64_t
 least(uint64_t a, uint64_t b)
@@ -63,6 +66,18 @@ put(struct capture *c, const struct want *w, const uint8_t *data)
 	return (int64_t)w->len;
 }
 
+/* Who writes below the page cache (device mapper) leaves it stale. */
+static void
+forget_cached(int fd, uint64_t off, uint64_t len)
+{
+	uint64_t from = off & ~(uint64_t)(CACHE_PAGE - 1);
+	uint64_t end =
+	    (off + len + CACHE_PAGE - 1) & ~(uint64_t)(CACHE_PAGE - 1);
+
+	(void)posix_fadvise(
+	    fd, (off_t)from, (off_t)(end - from), POSIX_FADV_DONTNEED);
+}
+
 /* Up to a chunk into `to`; -errno. */
 static int64_t
 read_some(int fd, uint8_t *to, uint64_t len, uint64_t off)
@@ -80,6 +95,8 @@ capture_data(struct capture *c, struct want *w, uint64_t len, bool settling)
 {
 	int64_t n, r;
 
+	if (c->ctl->volume[w->volume].kind == VOLUME_BLOCK)
+		forget_cached(c->volume_fd[w->volume], w->off, len);
 	(void)pthread_mutex_lock(&c->local);
 	n = read_some(c->volume_fd[w->volume], c->scratch, len, w->off);
 	if (n <= 0) {

@@ -49,12 +49,14 @@ liblogwrites_a_SOURCES = \
 	aimdriver/logwrites/export.c \
 	aimdriver/logwrites/follow.c \
 	aimdriver/logwrites/import.c aimdriver/logwrites/import.h \
+	aimdriver/logwrites/kernel.c aimdriver/logwrites/kernel.h \
 	aimdriver/logwrites/logfile.c aimdriver/logwrites/logfile.h \
 	aimdriver/logwrites/logmaker.c aimdriver/logwrites/logmaker.h \
 	aimdriver/logwrites/prepare.c \
 	aimdriver/logwrites/program.h \
 	aimdriver/logwrites/progress.c aimdriver/logwrites/progress.h \
 	aimdriver/logwrites/recorder.c aimdriver/logwrites/recorder.h \
+	aimdriver/logwrites/table.c aimdriver/logwrites/table.h \
 	aimdriver/logwrites/target.c aimdriver/logwrites/target.h \
 	aimdriver/logwrites/wlog.c aimdriver/logwrites/wlog.h
 bin_PROGRAMS += aimdriver/logwrites/aim-logwrites

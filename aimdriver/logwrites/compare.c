@@ -14,6 +14,7 @@ enum {
 	PIECE = 256 << 10,
 	BLOCK = 256, /* entries that are gone through backwards at once */
 	RANGES = 1 << 16,
+	ALIGN = 4096, /* of memory and places for O_DIRECT */
 };
 
 struct seen {
@@ -199,26 +200,46 @@ add_range(struct compare *c, uint64_t off, uint64_t len, struct err *e)
 	return 0;
 }
 
+/* A block device is read past the page cache: in whole blocks. */
+static int
+read_disk(struct work *w, uint64_t off, uint64_t len, const uint8_t **out,
+    struct err *e)
+{
+	uint64_t from = off & ~(uint64_t)(ALIGN - 1);
+	uint64_t end = (off + len + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
+	ssize_t n =
+	    io_read_some_at(w->fd, w->disk, (size_t)(end - from), from, e);
+
+	if (n < 0)
+		return err_at(e, "read the disk");
+	if ((uint64_t)n < off + len - from)
+		return err_set(e, ERR_CORRUPT, "the disk ends at byte %" PRIu64,
+		    from + (uint64_t)n);
+	*out = w->disk + (off - from);
+	return 0;
+}
+
 /* At most PIECE bytes that no later entry has written to. */
 static int
 compare_piece(struct work *w, const struct wlog_entry *b, uint64_t off,
     uint64_t len, struct err *e)
 {
 	bool discard = b->stored == 0;
+	const uint8_t *disk = NULL;
 	uint64_t i, n;
 
-	if (io_read_at(w->fd, w->disk, len, off, e) < 0)
-		return err_at(e, "read the disk");
+	if (read_disk(w, off, len, &disk, e) < 0)
+		return -1;
 	if (discard)
 		memset(w->data, 0, len);
 	else if (logfile_data(w->log, off - b->off, w->data, len, e) < 0)
 		return -1;
 	*(discard ? &w->out->discarded : &w->out->compared) += len;
-	if (memcmp(w->disk, w->data, len) == 0)
+	if (memcmp(disk, w->data, len) == 0)
 		return 0;
 	for (i = 0; i < len; i += n) {
 		n = len - i < w->unit ? len - i : w->unit;
-		if (memcmp(w->disk + i, w->data + i, n) == 0)
+		if (memcmp(disk + i, w->data + i, n) == 0)
 			continue;
 		*(discard ? &w->out->kept : &w->out->differing) += n;
 		if (add_range(w->out, off + i, n, e) < 0)
@@ -295,7 +316,8 @@ prepare(struct work *w, const struct chain *c, struct err *e)
 		return err_sys(
 		    e, "memory to compare; --no-compare goes without");
 	w->bits = p;
-	w->disk = malloc(PIECE);
+	if (posix_memalign(&p, ALIGN, PIECE + 2 * ALIGN) == 0)
+		w->disk = p;
 	w->data = malloc(PIECE);
 	w->block = calloc(BLOCK, sizeof(*w->block));
 	if (w->disk == NULL || w->data == NULL || w->block == NULL)

@@ -13,6 +13,7 @@
  * is a gap: the group is suspect, and the coordinator copies the disk in.
  */
 #include "aimdriver/logwrites/import.h"
+#include "aimdriver/logwrites/kernel.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -117,20 +118,33 @@ is_gap(const struct err *e)
 }
 
 static int
-follow(struct import *m, struct err *e)
+open_live(struct import *m, struct err *e)
 {
-	if (import_open(m, e) < 0)
+	if (import_open(m, m->o->name, m->o->count, e) < 0)
 		return -1;
 	if (m->chain.kernel || !m->chain.marked)
 		return err_set(e, ERR_REFUSED,
-		    "only logs that were prepared for blklogwrites can be "
-		    "followed; import others when they are closed");
+		    "this log was not prepared for blklogwrites: a log of "
+		    "dm-log-writes is followed with --device; others are "
+		    "imported when they are closed");
+	return 0;
+}
+
+static int
+follow(struct import *m, struct err *e)
+{
+	bool kernel = m->o->device != NULL;
+	int r;
+
+	if ((kernel ? kernel_open(m, e) : open_live(m, e)) < 0)
+		return -1;
 	m->recorder.stopped = &stopped;
 	if (catch_signals(e) < 0 || import_begin(m, e) < 0)
 		return -1;
 	log_info("following %s from entry %" PRIu64,
 	    logfile_name(m->chain.log[current(m)]), m->progress.place.index);
-	if (follow_on(m, e) < 0 && !(stopped && e->kind == ERR_RETRY)) {
+	r = kernel ? kernel_follow(m, &stopped, e) : follow_on(m, e);
+	if (r < 0 && !(stopped && e->kind == ERR_RETRY)) {
 		if (!is_gap(e))
 			return -1;
 		capture_suspect(m->capture);

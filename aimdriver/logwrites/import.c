@@ -171,11 +171,12 @@ import_log(struct import *m, uint32_t i, struct err *e)
 	struct progress *p = &m->progress;
 	struct logfile *f = m->chain.log[i];
 	struct wlog_entry b;
-	int got;
+	int got = 1;
 
 	if (logfile_seek(f, &p->place, e) < 0)
 		return -1;
-	while ((got = logfile_next(f, &b, e)) == 1) {
+	while (
+	    p->place.index < m->until && (got = logfile_next(f, &b, e)) == 1) {
 		if (recorder_put(
 			&m->recorder, f, &b, p->log, p->place.index, e) < 0)
 			return -1;
@@ -183,7 +184,7 @@ import_log(struct import *m, uint32_t i, struct err *e)
 		if (progress_step(&m->file, p, e) < 0)
 			return -1;
 	}
-	return got;
+	return got < 0 ? -1 : 0;
 }
 
 int
@@ -279,12 +280,12 @@ is_done(const struct import *m)
 }
 
 int
-import_open(struct import *m, struct err *e)
+import_open(struct import *m, char *const *path, int count, struct err *e)
 {
 	const struct options *o = m->o;
 
 	if (target_find(o->home, o->volume, &m->target, e) < 0 ||
-	    chain_open(&m->chain, o->name, o->count, o->unmarked, e) < 0 ||
+	    chain_open(&m->chain, path, count, o->unmarked, e) < 0 ||
 	    capture_attach(o->home, &m->target.group, CAPTURE_RECORDER,
 		&m->capture, e) < 0 ||
 	    check_group(m, e) < 0 || find_progress(m, e) < 0)
@@ -296,7 +297,7 @@ import_open(struct import *m, struct err *e)
 static int
 import(struct import *m, struct err *e)
 {
-	if (import_open(m, e) < 0)
+	if (import_open(m, m->o->name, m->o->count, e) < 0)
 		return -1;
 	if (is_done(m)) {
 		(void)printf("imported already\n");

@@ -19,15 +19,18 @@ struct import {
 	struct compare compare;
 	struct recorder recorder;
 	struct capture_status status;
+	uint64_t until; /* index of the entry before which import_log stops */
 };
 #define IMPORT_NONE(options)                                                   \
 	{                                                                      \
-		.o = (options), .file = PROGRESS_FILE_NONE                     \
+		.o = (options), .file = PROGRESS_FILE_NONE,                    \
+		.until = UINT64_MAX                                            \
 	}
 
-/* Finds the volume, opens the logs, has the group alone; REFUSED when these
- * logs may not be imported into it from where `progress` is. */
-int import_open(struct import *m, struct err *e) CHECKED;
+/* Finds the volume, opens `count` logs of `path`, has the group alone; REFUSED
+ * when these logs may not be imported into it from where `progress` is. */
+int import_open(
+    struct import *m, char *const *path, int count, struct err *e) CHECKED;
 /* Durably: from now on something of it may be in the stream. */
 int import_begin(struct import *m, struct err *e) CHECKED;
 /* Records log[i] from where `progress` is, which it is of, to its end. */

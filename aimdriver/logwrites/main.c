@@ -14,8 +14,11 @@ static const char usage[] =
     "[LOG...]\n"
     "       aim-logwrites import [--home H] --volume V [--unmarked]\n"
     "           [--no-compare] [--dry-run] LOG...\n"
-    "       aim-logwrites follow [--home H] --volume V [--interval MS] "
-    "LOG...\n"
+    "       aim-logwrites follow [--home H] --volume V [--interval MS]\n"
+    "           [--device NAME] LOG...\n"
+    "       aim-logwrites attach [--home H] --volume V --device NAME\n"
+    "           [--dry-run] LOG...\n"
+    "       aim-logwrites detach --device NAME [--dry-run]\n"
     "       aim-logwrites export --out LOG [--volume UUID] [--sector N]\n"
     "           [--base IMAGE] FILE|FOLDER...\n";
 
@@ -34,6 +37,9 @@ static const char help[] =
     "  follow       does so with the logs that QEMU writes to now, one after\n"
     "               the other, until it is told to end (SIGTERM); import\n"
     "               does the rest when the last is closed\n"
+    "  attach       makes a device of dm-log-writes over the volume, which\n"
+    "               logs to the first LOG; follow it with the same LOGs\n"
+    "  detach       takes it down\n"
     "  export       makes a write log of journal files of one stream, in\n"
     "               order, that other tools can replay\n"
     "  dump         shows what a log holds, entry by entry; L a flush comes\n"
@@ -43,6 +49,7 @@ static const char help[] =
     "  --home H     the site's home; else AIM_HOME, else /var/lib/aim\n"
     "  --volume V   the protected disk: its path, or the volume's UUID\n"
     "  --interval MS how often a log that is followed is looked at (200)\n"
+    "  --device NAME the device is /dev/mapper/NAME\n"
     "  --out LOG    the log to be made; it must not be there yet\n"
     "  --base IMAGE what the volume held before the first file; needed when\n"
     "               that begins no base and writes are not in whole sectors\n"
@@ -75,6 +82,7 @@ enum {
 	OUT,
 	BASE,
 	INTERVAL,
+	DEVICE,
 };
 
 static const struct option known[] = {
@@ -86,23 +94,29 @@ static const struct option known[] = {
     {"unmarked", no_argument, NULL, UNMARKED},
     {"no-compare", no_argument, NULL, NO_COMPARE},
     {"dry-run", no_argument, NULL, DRY_RUN},
+    {"device", required_argument, NULL, DEVICE},
     {"interval", required_argument, NULL, INTERVAL},
     {"out", required_argument, NULL, OUT},
     {"base", required_argument, NULL, BASE},
     {0},
 };
 
+/* What a command needs. */
+enum { NEEDS_VOLUME = 1, NEEDS_OUT = 2, NEEDS_DEVICE = 4 };
+
 static const struct command {
 	const char *name;
 	int (*run)(const struct options *o);
-	int least;	  /* names */
-	bool volume, out; /* are needed */
+	int least; /* names */
+	unsigned needs;
 } commands[] = {
-    {"dump", run_dump, 1, false, false},
-    {"export", run_export, 1, false, true},
-    {"follow", run_follow, 1, true, false},
-    {"import", run_import, 1, true, false},
-    {"prepare", run_prepare, 0, true, false},
+    {"attach", run_attach, 1, NEEDS_VOLUME | NEEDS_DEVICE},
+    {"detach", run_detach, 0, NEEDS_DEVICE},
+    {"dump", run_dump, 1, 0},
+    {"export", run_export, 1, NEEDS_OUT},
+    {"follow", run_follow, 1, NEEDS_VOLUME},
+    {"import", run_import, 1, NEEDS_VOLUME},
+    {"prepare", run_prepare, 0, NEEDS_VOLUME},
 };
 
 int
@@ -149,6 +163,9 @@ take_option(int c, struct options *o)
 	case OUT:
 		o->out = optarg;
 		return true;
+	case DEVICE:
+		o->device = optarg;
+		return true;
 	case BASE:
 		o->base = optarg;
 		return true;
@@ -169,6 +186,14 @@ take_option(int c, struct options *o)
 	default:
 		return false;
 	}
+}
+
+static bool
+has(const struct options *o, unsigned needs)
+{
+	return ((needs & NEEDS_VOLUME) == 0 || o->volume != NULL) &&
+	       ((needs & NEEDS_OUT) == 0 || o->out != NULL) &&
+	       ((needs & NEEDS_DEVICE) == 0 || o->device != NULL);
 }
 
 int
@@ -195,9 +220,7 @@ main(int argc, char **argv)
 	o.name = argv + optind + 1;
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[optind], commands[i].name) == 0 &&
-		    o.count >= commands[i].least &&
-		    (!commands[i].volume || o.volume != NULL) &&
-		    (!commands[i].out || o.out != NULL))
+		    o.count >= commands[i].least && has(&o, commands[i].needs))
 			return commands[i].run(&o);
 	return misused();
 }

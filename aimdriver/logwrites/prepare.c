@@ -7,6 +7,7 @@
 #include "aimdriver/logwrites/chain.h"
 #include "aimdriver/logwrites/program.h"
 #include "aimdriver/logwrites/progress.h"
+#include "aimdriver/logwrites/table.h"
 #include "aimdriver/logwrites/target.h"
 
 #include "common/cleanup.h"
@@ -141,4 +142,50 @@ run_prepare(const struct options *o)
 	struct err e;
 
 	return prepare(o, &e) < 0 ? complain(&e) : EXIT_DONE;
+}
+
+static int
+attach(const struct options *o, struct err *e)
+{
+	struct progress_file f = PROGRESS_FILE_NONE;
+	struct table device = {
+	    .name = o->device, .log = o->name[0], .dry = o->dry_run};
+	char mark[CHAIN_MARK];
+	struct progress p, none;
+	struct target t;
+	int r;
+
+	if (target_find(o->home, o->volume, &t, e) < 0 ||
+	    begin_chain(o, &t, &p, e) < 0)
+		return -1;
+	if (t.info.kind != VOLUME_BLOCK)
+		return err_set(e, ERR_REFUSED,
+		    "%s is no block device: dm-log-writes works on those",
+		    t.info.path);
+	device.disk = t.info.path;
+	p.kernel = true;
+	r = progress_open(&f, o->home, &t.group, &p.chain, &none, e);
+	if (r == 0 && !o->dry_run)
+		r = progress_store(&f, &p, e);
+	if (r == 0)
+		r = table_make(&device, chain_mark(&p.chain, 0, mark), e);
+	progress_close(&f);
+	return r;
+}
+
+int
+run_attach(const struct options *o)
+{
+	struct err e;
+
+	return attach(o, &e) < 0 ? complain(&e) : EXIT_DONE;
+}
+
+int
+run_detach(const struct options *o)
+{
+	struct table device = {.name = o->device, .dry = o->dry_run};
+	struct err e;
+
+	return table_remove(&device, &e) < 0 ? complain(&e) : EXIT_DONE;
 }

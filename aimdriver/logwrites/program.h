@@ -17,7 +17,7 @@ enum {
 
 /* What was typed; what is absent is NULL or false. */
 struct options {
-	const char *home, *volume, *out, *base;
+	const char *home, *volume, *out, *base, *device;
 	unsigned sector;   /* bytes */
 	unsigned interval; /* ms */
 	bool json, unmarked, no_compare, dry_run;
@@ -25,6 +25,8 @@ struct options {
 	char **name;
 };
 
+int run_attach(const struct options *o);
+int run_detach(const struct options *o);
 int run_dump(const struct options *o);
 int run_export(const struct options *o);
 int run_follow(const struct options *o);

@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# In a guest: a live log of dm-log-writes is followed from device to device.
+# shellcheck source=tests/sys/lib.sh
+. "$(dirname "$0")/lib.sh"
+need mkfs.ext4 dmsetup
+# shellcheck source=tests/guest.sh
+. "$TOP/tests/guest.sh"
+guest_kernel
+
+# files for the guest: PROGRAM with its libraries; a module
+program() {
+	local file
+	for file in $(ldd "$1" | grep -oE '/[^ ]+'); do
+		mkdir -p "$T/initrd$(dirname "$file")"
+		[ -e "$T/initrd$file" ] || cp -L "$file" "$T/initrd$file"
+	done
+	cp -L "$1" "$T/initrd/bin/"
+}
+module() {
+	local file
+	file=$(find "$GUEST_MODULES" -name "$1.ko*" | head -n 1)
+	case $file in
+	'') return ;; # built in
+	*.xz) xz -dc "$file" >"$T/initrd/mod/$1.ko" ;;
+	*) cp "$file" "$T/initrd/mod/$1.ko" ;;
+	esac
+	echo "insmod /mod/$1.ko" >>"$T/initrd/more"
+}
+
+say "a guest with AIM in it"
+mkdir -p "$T/initrd"/{bin,mod,etc,tmp}
+for name in dmsetup aim-manager aim-coordinator aim-logwrites; do
+	program "$(command -v $name)"
+done
+for m in crc32c-intel dm-mod dm-log-writes; do module $m; done
+echo 0123456789abcdef0123456789abcdef >"$T/initrd/etc/machine-id"
+echo 'root:x:0:0:root:/:/bin/sh' >"$T/initrd/etc/passwd"
+cat >"$T/initrd/init" <<'END'
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin DM_DISABLE_UDEV=1
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+. /modules
+. /more
+n=0
+until [ -b /dev/vdd ] || [ $n -gt 100 ]; do n=$((n + 1)); sleep 0.1; done
+mkdir /h /lw
+mount -t ext4 /dev/vdd /h || echo "guest: no home"
+mkdir /h/in
+try() { "$@" >/h/out 2>&1 || { echo "guest: $? from $*"; cat /h/out; }; }
+here="aim-manager --home /h/here"
+there="aim-manager --home /h/there"
+once() {
+	for site; do try aim-coordinator --home /h/$site --once; done
+}
+export AIM_HOME=/h/here
+try $here init --site here
+try $there init --site there
+try $here volume add disk /dev/vda
+$here group export disk >/h/pairing 2>/dev/null
+try $there mirror add disk --pairing /h/pairing --incoming /h/in --create \
+	--onto disk=/h/disk.mir
+$there mirror export disk >/h/mirror 2>/dev/null
+try $here destination add there --group disk --url file:///h/in \
+	--pairing /h/mirror
+try $here base disk
+once here there here
+cmp /dev/vda /h/disk.mir || echo "guest: no base"
+
+aim-logwrites attach --volume /dev/vda --device lw --dry-run /dev/vdb /dev/vdc
+try aim-logwrites attach --volume /dev/vda --device lw /dev/vdb /dev/vdc
+follow() {
+	aim-logwrites follow --volume /dev/vda --device lw --interval 300 \
+		/dev/vdb /dev/vdc 2>&1 &
+	follower=$!
+}
+follow
+mount -t ext4 -o discard /dev/mapper/lw /lw || echo "guest: no mount"
+used() { dmsetup status lw | cut -d' ' -f5; }
+i=0
+while [ $i -lt 40 ]; do
+	# It must not be full before the follower has changed it.
+	n=0
+	until [ "$(used)" -le 7800 ] || [ $n -gt 300 ]; do
+		n=$((n + 1))
+		sleep 0.1
+	done
+	dd if=/dev/urandom of=/lw/$((i % 12)) bs=64k count=4 2>/dev/null
+	sync
+	if [ $i -eq 20 ]; then
+		kill -9 $follower
+		wait $follower
+		follow
+	fi
+	[ $((i % 20)) -ne 19 ] || once here there
+	i=$((i + 1))
+done
+umount /lw
+aim-logwrites detach --device lw --dry-run
+try aim-logwrites detach --device lw
+wait $follower || echo "guest: the follower ended with $?"
+
+# The last one is finished; the other is not next.
+for log in /dev/vdb /dev/vdc; do
+	aim-logwrites import --volume /dev/vda $log && echo "guest: finished"
+done
+once here there here
+cmp /dev/vda /h/disk.mir && echo "guest: mirrored"
+
+# A log that is full.
+dd if=/dev/zero of=/h/small bs=1k count=512 2>/dev/null
+try aim-logwrites attach --volume /dev/vda --device lw /dev/vde
+aim-logwrites follow --volume /dev/vda --device lw --interval 100 /dev/vde \
+	>/h/full 2>&1 &
+follower=$!
+n=0
+until grep -q following /h/full || [ $n -gt 100 ]; do
+	n=$((n + 1))
+	sleep 0.1
+done
+dd if=/dev/urandom of=/dev/mapper/lw bs=64k count=40 conv=fsync 2>/dev/null
+wait $follower
+echo "guest: full, status $?"
+cat /h/full
+try aim-logwrites detach --device lw
+once here here there here
+cmp /dev/vda /h/disk.mir && echo "guest: recovered"
+umount /h
+echo "guest: done"
+poweroff -f
+END
+chmod 755 "$T/initrd/init"
+guest_initrd "$T/initrd" "$T/initrd.gz"
+
+say "followed"
+truncate -s 16M "$T/disk.img"
+quietly mkfs.ext4 -qF "$T/disk.img"
+truncate -s 5M "$T/a" "$T/b"
+truncate -s 1M "$T/small"
+truncate -s 256M "$T/home"
+quietly mkfs.ext4 -qF "$T/home"
+drives=()
+n=0
+for file in disk.img a b home small; do
+	drives+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,discard=unmap,\
+file=$T/$file" -device "virtio-blk-pci,drive=d$n")
+	n=$((n + 1))
+done
+guest_run 100 "$T/initrd.gz" "" "${drives[@]}" ||
+	fail "the guest ended with status $?"
+tr -d '\r' <"$T/guest.log" >"$T/told"
+for line in 'done' mirrored finished recovered 'full, status 1'; do
+	grep -q "^guest: $line" "$T/told" || {
+		cat "$T/told"
+		fail "the guest does not say \"$line\""
+	}
+done
+grep -E 'guest: ([0-9]+ from|no )' "$T/told" && fail "something went wrong"
+[ "$(grep -c 'following /dev/vd., log' "$T/told")" -ge 2 ] ||
+	fail "the log was hardly ever changed"
+grep -q 'dmsetup create lw --table' "$T/told" || fail "no dry run"
+pass
