@@ -12,6 +12,7 @@
  * group says when the last one was; it is written before the copy-in's BEGIN
  * and END are in the stream.
  */
+#include "aimdriver/activity.h"
 #include "aimdriver/control.h"
 
 #include "common/cleanup.h"
@@ -62,6 +63,25 @@ no_room(struct capture *c, const struct capture_record *r, struct err *e)
 	return 1;
 }
 
+/*
+ * What a log has and the stream not yet is on the disk already, anywhere: after
+ * a crash the whole volume is to be compared. It lasts until a clean close.
+ */
+static int
+mark_whole(struct capture *c, uint32_t volume)
+{
+	struct err e;
+	int r;
+
+	if (atomic_load(&c->activity[volume].all) != 0)
+		return 0;
+	if (!activity_lock(c))
+		return -1;
+	r = activity_mark_all(c, volume, &e);
+	activity_unlock(c);
+	return r < 0 ? trouble(c, "%s", e.text) : 0;
+}
+
 /* With the range locked. */
 static enum reserve_result
 put(struct capture *c, const struct capture_record *r)
@@ -75,7 +95,7 @@ put(struct capture *c, const struct capture_record *r)
 	enum reserve_result got;
 	struct ticket t;
 
-	if (reserve_mark(c) < 0)
+	if (mark_whole(c, r->volume) < 0 || reserve_mark(c) < 0)
 		return RESERVE_FAILED;
 	got = reserve(c, &w, 1, false, SEGMENT_ALIGN, &t);
 	if (got != RESERVE_OK)
