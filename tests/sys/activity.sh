@@ -40,6 +40,13 @@ copied() {
 	echo $(($(cat "$T/end") - $(cat "$T/begin") - 1))
 }
 
+# written N: so many transactions were captured.
+written() { [ "$(ask here data 'g["captured"]')" -gt "$1" ]; }
+recovered() {
+	here wait data --applied --timeout 1 >/dev/null 2>&1 &&
+		is here data 'g["state"]' streaming
+}
+
 truncate -s 700M "$T/host.fs"
 quietly mkfs.ext4 -q -F "$T/host.fs"
 LOOP=$(losetup --find --show "$T/host.fs" 2>/dev/null) ||
@@ -85,8 +92,7 @@ while True:
         os.fdatasync(r.choice((disk, small)))
 END
 	writer=$!
-	within 20 eval '[ "$(ask here data "g[\"captured\"]")" -gt $((round * 100)) ]' ||
-		fail "nothing is written"
+	within 20 written $((round * 100)) || fail "nothing is written"
 	sleep "0.$((RANDOM % 9))"
 	power_off
 	slay $writer
@@ -104,8 +110,7 @@ END
 			fail "status $? from the first writer"
 	fi
 	both
-	within 60 eval 'here wait data --applied --timeout 1 >/dev/null 2>&1 &&
-		is here data "g[\"state\"]" streaming' || {
+	within 60 recovered || {
 		here status
 		there status
 		fail "it does not recover"
@@ -118,8 +123,9 @@ END
 	stop "$THERE"
 	mib=$(copied)
 	say "copied in: $mib MiB"
-	[ "$mib" -ge 1 ] && [ "$mib" -le 80 ] ||
+	if [ "$mib" -lt 1 ] || [ "$mib" -gt 80 ]; then
 		fail "$mib MiB of 200 were copied in"
+	fi
 done
 
 say "a log that is damaged means everything"
