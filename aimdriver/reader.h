@@ -48,7 +48,7 @@ struct reader_room {
 };
 void reader_room_release(struct reader_room *room);
 
-/* How many bytes of room a file takes: IOCBs and raw Data. */
+/* How many bytes of room a file takes: IOCBs and raw Data, rounded up. */
 uint64_t reader_load_len(const struct reader *r);
 /*
  * Reads the file, once, into the room, which has grown to reader_load_len, and

@@ -10,6 +10,9 @@
 
 #include <stdlib.h>
 
+/* Files of about one size fit into one room. */
+#define ROOM_UNIT (UINT64_C(256) << 10)
+
 void
 reader_room_release(struct reader_room *room)
 {
@@ -22,7 +25,9 @@ reader_load_len(const struct reader *r)
 {
 	const struct journal_header *h = &r->header;
 
-	return h->data_raw_len + (uint64_t)h->iocb_count * h->iocb_len;
+	uint64_t len = h->data_raw_len + (uint64_t)h->iocb_count * h->iocb_len;
+
+	return (len + ROOM_UNIT) / ROOM_UNIT * ROOM_UNIT;
 }
 
 bool
@@ -40,7 +45,7 @@ make_room(struct reader *r, struct reader_room *room, struct err *e)
 		return 0;
 	/* What is in it is not worth copying. */
 	reader_room_release(room);
-	room->bytes = malloc((size_t)len + 1);
+	room->bytes = malloc((size_t)len);
 	if (room->bytes == NULL)
 		return reader_no_memory(r, e);
 	room->len = (size_t)len;

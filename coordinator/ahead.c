@@ -163,13 +163,34 @@ drop_unused_rooms(struct ahead *a)
 	}
 }
 
+/* Memory that has been used before costs nothing; new one is zeroed. */
+static void
+take_used_room(struct ahead *a, struct slot *s, uint64_t need)
+{
+	uint32_t i;
+
+	for (i = a->count; i < AHEAD_FILES && s->room.len < need; i++) {
+		struct slot *unused = slot_at(a, i);
+		struct reader_room room = s->room;
+
+		if (unused->room.len < need)
+			continue;
+		s->room = unused->room;
+		unused->room = room;
+		s->reserved = s->room.len;
+		unused->reserved = room.len;
+	}
+}
+
 /* Finds room for the newest file, which is HELD: does it have it now? */
 static bool
 admit(struct ahead *a)
 {
 	struct slot *s = slot_at(a, a->count - 1);
-	uint64_t need = reader_load_len(s->file.reader), mine = s->reserved;
+	uint64_t need = reader_load_len(s->file.reader), mine;
 
+	take_used_room(a, s, need);
+	mine = s->reserved;
 	if (need > mine && reserved(a) - mine + need > a->bytes)
 		drop_unused_rooms(a);
 	if (need > mine && reserved(a) - mine + need > a->bytes)

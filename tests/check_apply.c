@@ -173,7 +173,7 @@ drop_large(struct mirror_unit *w)
  * file: the same mirror. */
 START_TEST(files_read_ahead_give_the_same)
 {
-	static const uint64_t room[] = {APPLY_AHEAD, 2000000, 700000, 1000};
+	static const uint64_t room[] = {APPLY_AHEAD, 2000000, 800000, 1000};
 	struct mirror_unit *w = make_large(12);
 	struct apply *a = NULL;
 	struct err e = {0};
