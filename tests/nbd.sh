@@ -44,6 +44,10 @@ kill_disk() {
 	gone "$NBDKIT"
 }
 
+# is_ours LOOP: it is on a file of this test; a free one is soon somebody's.
+is_ours() { losetup -n -O BACK-FILE "$1" 2>/dev/null | grep -qF "$T/"; }
+free_loop() { ! is_ours "$1" || losetup -d "$1"; }
+
 # attach_disk: a loop device over nbdfuse over $SOCKET; its name is in $LOOP.
 attach_disk() {
 	mkdir -p "$T/fuse"
@@ -53,16 +57,16 @@ attach_disk() {
 	within 10 test -f "$T/fuse/disk" || fail "nbdfuse does not start"
 	LOOP=$(losetup --find --show --direct-io=on "$T/fuse/disk") ||
 		fail "losetup"
-	at_end "losetup -d '$LOOP' 2>/dev/null"
+	at_end "free_loop '$LOOP'"
 }
 
-is_detached() { ! losetup "$LOOP" >/dev/null 2>&1; }
+is_detached() { ! is_ours "$LOOP"; }
 
 # detach_disk: the way back.
 detach_disk() {
 	must losetup -d "$LOOP"
 	# It goes when the last one who looks at it lets go.
-	within 10 is_detached || fail "$LOOP stays"
+	within 30 is_detached || fail "$LOOP stays"
 	must fusermount3 -u "$T/fuse"
 	wait "$NBDFUSE" || fail "nbdfuse ended with status $?"
 }
@@ -70,7 +74,7 @@ detach_disk() {
 # drop_disk: nbdkit is dead: the way back without its help.
 drop_disk() {
 	losetup -d "$LOOP" || fail "losetup -d $LOOP"
-	within 10 is_detached || fail "$LOOP stays"
+	within 30 is_detached || fail "$LOOP stays"
 	fusermount3 -u "$T/fuse" 2>/dev/null || fusermount3 -uz "$T/fuse" ||
 		fail "fusermount3 -uz $T/fuse"
 	kill -9 "$NBDFUSE" 2>/dev/null

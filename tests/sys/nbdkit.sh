@@ -193,7 +193,7 @@ fi
 
 say "a block device"
 device=$(losetup --find --show "$T/copy") || fail "losetup"
-at_end "losetup -d '$device' 2>/dev/null"
+at_end "free_loop '$device'"
 quietly here volume add block "$device"
 VOLUMES+=("block:block")
 ln -s "$device" "$T/block.img"

@@ -44,7 +44,7 @@ sql() { "$PGBIN/psql" -qAtX -c "$1" || fail "psql: $1"; }
 check() {
 	local loop missing sums
 	loop=$(losetup --find --show "$1") || fail "losetup"
-	at_end "losetup -d $loop 2>/dev/null"
+	at_end "free_loop $loop"
 	must mount -t ext4 "$loop" "$T/check"
 	database "$T/check/data"
 	awk -v p="$2" '$2 <= p { print $1 }' "$T/notes" >"$T/rows.must"
