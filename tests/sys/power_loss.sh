@@ -120,8 +120,10 @@ begin_writer() {
 }
 
 end_writer() {
+	[ -n "$WRITER" ] || return 0
 	slay "$WRITER"
 	wait "$WRITER" 2>/dev/null
+	WRITER=
 	# shellcheck disable=SC2086 # a list of numbers
 	gone $SLAIN
 }
@@ -186,9 +188,16 @@ lose_mirror() {
 	whole "$T/there/stage" "$T/there/done"
 }
 
+# processes LOSERS: options -p for all that their hosts run.
+processes() {
+	[ "$1" = mirror ] || printf -- '-p%s\n' "$(coordinator "$HERE")"
+	[ "$1" = mirror ] || [ -z "$WRITER" ] || printf -- '-p%s\n' "$WRITER"
+	[ "$1" = source ] || printf -- '-p%s\n' "$(coordinator "$THERE")"
+}
+
 # round LOSERS HOW EVENT FILE: losers: source, mirror or both.
 round() {
-	local losers=$1 event=$2 file=$3 said mounts=() options=() how
+	local losers=$1 event=$2 file=$3 said mounts=() options=() how hosts
 	[ "$losers" = mirror ] || mounts+=("$T/here" "$T/disks")
 	[ "$losers" = source ] || mounts+=("$T/there" "$T/mirrors")
 	[ $((RANDOM % 2)) -eq 0 ] || mapfile -t mounts < <(
@@ -200,8 +209,9 @@ round() {
 	[ -n "$event" ] && options+=(-t 3000) ||
 		options+=(-t $((RANDOM % 1000 + 50)))
 	begin_writer
-	how=$("$BUILD/tests/sys/power" "${options[@]}" "${mounts[@]}") ||
-		fail "power ${options[*]} ${mounts[*]}"
+	mapfile -t hosts < <(processes "$losers")
+	how=$("$BUILD/tests/sys/power" "${options[@]}" "${hosts[@]}" \
+		"${mounts[@]}") || fail "power ${options[*]} ${mounts[*]}"
 	say "$losers: ${options[*]//$T\//}: $how"
 
 	[ "$losers" = mirror ] || lose_source
@@ -258,13 +268,14 @@ clean_round() {
 
 # lost_again LOSERS: once more, while it recovers.
 lost_again() {
-	local mounts=()
+	local mounts=() hosts
 	[ "$1" = mirror ] || mounts+=("$T/here" "$T/disks")
 	[ "$1" = source ] || mounts+=("$T/there" "$T/mirrors")
 	[ "$1" = mirror ] || awake "$HERE"
 	[ "$1" = source ] || awake "$THERE"
-	"$BUILD/tests/sys/power" -t $((RANDOM % 300 + 1)) "${mounts[@]}" \
-		>"$T/quietly" || fail "power"
+	mapfile -t hosts < <(processes "$1")
+	"$BUILD/tests/sys/power" -t $((RANDOM % 300 + 1)) "${hosts[@]}" \
+		"${mounts[@]}" >"$T/quietly" || fail "power"
 	say "$1: once more"
 	[ "$1" = mirror ] || lose_source
 	[ "$1" = source ] || lose_mirror
