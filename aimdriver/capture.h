@@ -429,6 +429,15 @@ int capture_flush_volumes(struct capture *c, struct err *e) CHECKED;
 void capture_sizes(
     struct capture *c, uint64_t *sizes /* capture_volume_count */);
 
+/*
+ * Is volume `i`, as this process has it open, what `path` names? The path in
+ * the control file is only the word of those who may capture; whoever reads or
+ * writes with more rights than theirs asks this with the path that the
+ * operator gave. 0; -1 with CORRUPT when it is not, or when it is not open.
+ */
+int capture_compare_path(const struct capture *c, uint32_t i, const char *path,
+    struct err *e) CHECKED;
+
 /* Is every volume's path still the same object? (9.12, at each heartbeat) */
 int capture_check_paths(struct capture *c, struct err *e) CHECKED;
 

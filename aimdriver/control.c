@@ -127,8 +127,8 @@ control_join_volumes(const struct control *ctl, uint32_t count)
 	return payload_sum(&fixed, sizeof(fixed), 0) >> 32 << 32 | count;
 }
 
-static uint64_t
-volume_sum(const struct control_volume *v, uint32_t i)
+uint64_t
+control_volume_sum(const struct control_volume *v, uint32_t i)
 {
 	return payload_sum(v->path, strnlen(v->path, sizeof(v->path)), i) ^
 	       payload_sum(&v->uuid, sizeof(v->uuid), v->kind);
@@ -147,7 +147,7 @@ control_put_volume(int fd, struct control *ctl, uint32_t i,
 	to->uuid = v->uuid;
 	to->kind = v->kind;
 	(void)snprintf(to->path, sizeof(to->path), "%s", v->path);
-	to->sum = volume_sum(to, i);
+	to->sum = control_volume_sum(to, i);
 	atomic_store(&to->size, v->size);
 	atomic_store(&to->seen_size, v->size);
 	atomic_store(&to->dev, v->dev);
@@ -321,7 +321,7 @@ check_volumes(struct capture *c, uint32_t count, struct err *e)
 	for (i = 0; i < count; i++) {
 		const struct control_volume *v = &c->ctl->volume[i];
 
-		if (v->sum != volume_sum(v, i))
+		if (v->sum != control_volume_sum(v, i))
 			return control_damaged(e,
 			    "%s/control is damaged (volume %u)", c->where, i);
 	}

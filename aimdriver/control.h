@@ -342,6 +342,8 @@ uint64_t control_join_volumes(const struct control *ctl, uint32_t count);
 /* CORRUPT, with the advice what to do. */
 int control_damaged(struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Of what never changes of volume `i`. */
+uint64_t control_volume_sum(const struct control_volume *v, uint32_t i);
 /* Opens `control` in dir (c->dir) and maps it; checks magic and layout. */
 int control_map(struct capture *c, struct err *e) CHECKED;
 /* Does what the first one after a boot has to do, if we are it. */

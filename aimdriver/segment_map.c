@@ -48,16 +48,17 @@ static uint8_t *
 find_room(void)
 {
 	size_t len = SEGMENTS_LEN, skip;
-	uint8_t *p = mmap(NULL, len + SEGMENT_HUGE, PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at, *p = mmap(NULL, len + SEGMENT_HUGE, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
 	skip = -(uintptr_t)p % SEGMENT_HUGE;
+	at = p + skip;
+	(void)munmap(at + len, SEGMENT_HUGE - skip);
 	if (skip > 0)
 		(void)munmap(p, skip);
-	(void)munmap(p + skip + len, SEGMENT_HUGE - skip);
-	return p + skip;
+	return at;
 }
 
 int

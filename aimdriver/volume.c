@@ -336,6 +336,27 @@ capture_check_paths(struct capture *c, struct err *e)
 	return 0;
 }
 
+int
+capture_compare_path(
+    const struct capture *c, uint32_t i, const char *path, struct err *e)
+{
+	struct stat is, named;
+
+	if (i >= c->volume_count || fstat(c->volume_fd[i], &is) < 0)
+		return err_set(e, ERR_CORRUPT, "%s is not open", path);
+	if (stat(path, &named) < 0)
+		return err_sys(e, "%s is gone: changed outside AIM", path);
+	if (S_ISBLK(is.st_mode)
+		? S_ISBLK(named.st_mode) && is.st_rdev == named.st_rdev
+		: S_ISREG(named.st_mode) && is.st_dev == named.st_dev &&
+		      is.st_ino == named.st_ino)
+		return 0;
+	return err_set(e, ERR_CORRUPT,
+	    "%s/control names another file or device than %s; 'aim-manager "
+	    "base' of this group makes it anew",
+	    c->where, path);
+}
+
 uint32_t
 capture_volume_count(const struct capture *c)
 {

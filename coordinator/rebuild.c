@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROLE_GOES_MS 20000
 #define NAME_LEN (UUID_TEXT + 16)
@@ -51,7 +52,8 @@ rebuild_compare(
 
 	for (i = 0; i < n && i < g->volume_count; i++) {
 		capture_volume_get(c, i, &v);
-		if (!uuid_equal(&v.uuid, &g->volumes[i].uuid))
+		if (!uuid_equal(&v.uuid, &g->volumes[i].uuid) ||
+		    strcmp(v.path, g->volumes[i].path) != 0)
 			break;
 	}
 	if (i == n && n == g->volume_count)

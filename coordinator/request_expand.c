@@ -62,8 +62,11 @@ expand(struct change *ch, const struct group_config *g,
 		return -1;
 	for (uint32_t i = 0; i < capture_volume_count(c); i++) {
 		capture_volume_get(c, i, &has);
-		if (uuid_equal(&has.uuid, &v->uuid))
-			return capture_expand(c, i, size, &note, number, e);
+		if (!uuid_equal(&has.uuid, &v->uuid))
+			continue;
+		if (capture_compare_path(c, i, v->path, e) < 0)
+			return -1;
+		return capture_expand(c, i, size, &note, number, e);
 	}
 	return err_set(e, ERR_FATAL, "it is not in the group's folder");
 }

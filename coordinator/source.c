@@ -68,6 +68,20 @@ copy_config(struct source *s, const struct group_config *g,
 	return 0;
 }
 
+/* What a member of the group wrote into its control file is not to make us
+ * copy a file that he may not read. */
+static int
+check_volumes(struct source *s, const struct group_config *g, struct err *e)
+{
+	if (rebuild_compare(g, s->capture, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < g->volume_count; i++)
+		if (capture_compare_path(s->capture, i, g->volumes[i].path, e) <
+		    0)
+			return -1;
+	return 0;
+}
+
 /* `g` may come without a list of its volumes. */
 static int
 attach(struct source *s, const struct group_config *g, struct err *e)
@@ -77,7 +91,7 @@ attach(struct source *s, const struct group_config *g, struct err *e)
 
 	if (capture_attach(s->home->path, &s->group.uuid, CAPTURE_COORDINATOR,
 		&s->capture, e) < 0 ||
-	    (g->volumes != NULL && rebuild_compare(g, s->capture, e) < 0) ||
+	    (g->volumes != NULL && check_volumes(s, g, e) < 0) ||
 	    rebuild_forget(s->home, &s->group.uuid, e) < 0)
 		return -1;
 	n = s->volume_count = capture_volume_count(s->capture);

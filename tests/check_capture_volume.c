@@ -577,6 +577,37 @@ START_TEST(a_boot_is_interrupted)
 }
 END_TEST
 
+/* A member may read and write the control file, not what the operator may. */
+START_TEST(the_paths_that_members_write_are_not_believed)
+{
+	struct capture *member, *c;
+	struct control_volume *v;
+	struct err e = {0};
+
+	begin(2, MIB);
+	c = rig_attach(&rig, CAPTURE_COORDINATOR);
+	ck_assert_int_eq(capture_compare_path(c, 0, rig.path[0], &e), 0);
+	ck_assert_int_lt(capture_compare_path(c, 0, rig.path[1], &e), 0);
+	capture_detach(c);
+
+	member = rig_attach(&rig, CAPTURE_INSPECT);
+	v = &member->ctl->volume[0];
+	(void)snprintf(v->path, sizeof(v->path), "%s", rig.path[1]);
+	atomic_store(&v->ino, atomic_load(&v[1].ino));
+	atomic_store(&v->mtime_ns, atomic_load(&v[1].mtime_ns));
+	atomic_store(&v->ctime_ns, atomic_load(&v[1].ctime_ns));
+	v->sum = control_volume_sum(v, 0);
+	capture_detach(member);
+
+	c = rig_attach(&rig, CAPTURE_COORDINATOR);
+	ck_assert_int_lt(capture_compare_path(c, 0, rig.path[0], &e), 0);
+	ck_assert_int_eq(e.kind, ERR_CORRUPT);
+	ck_assert_ptr_nonnull(strstr(e.text, "aim-manager base"));
+	capture_detach(c);
+	rig_close(&rig);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -596,6 +627,7 @@ suite(void)
 	tcase_add_test(t, a_device_may_have_another_number_after_a_boot);
 	tcase_add_test(t, an_unclean_group_needs_recovery_after_a_boot);
 	tcase_add_test(t, a_close_waits_until_all_is_sealed);
+	tcase_add_test(t, the_paths_that_members_write_are_not_believed);
 	tcase_add_test(t, a_child_captures_too);
 	tcase_add_loop_test(t, making_a_group_fails_and_is_tried_again, 0, 2);
 	tcase_add_loop_test(t, a_close_fails_and_is_tried_again, 0, 2);
