@@ -115,6 +115,9 @@ defer(int sig, siginfo_t *info, ucontext_t *uc)
 		self->mask = uc->uc_sigmask;
 	self->deferred = true;
 	all_signals((uint8_t *)&uc->uc_sigmask);
+	/* Also one of those that stay open: it would come for ever. */
+	((uint8_t *)&uc->uc_sigmask)[(sig - 1) / 8] |=
+	    (uint8_t)(1u << (sig - 1) % 8);
 	(void)raw4(SYS_rt_tgsigqueueinfo, raw1(SYS_getpid, 0),
 	    raw1(SYS_gettid, 0), sig, (long)info);
 }
@@ -136,8 +139,9 @@ default_action(int sig, const siginfo_t *info)
 	memset(&dfl, 0, sizeof(dfl));
 	dfl.sa_handler = SIG_DFL;
 	(void)px_real.sigaction(sig, &dfl, NULL);
-	/* A fault happens again by itself when we return. */
-	if (info->si_code <= 0)
+	/* A fault happens again by itself when we return; a call that another
+	 * filter has trapped does not. */
+	if (info->si_code <= 0 || sig == SIGSYS)
 		(void)raw3(
 		    SYS_tgkill, raw1(SYS_getpid, 0), raw1(SYS_gettid, 0), sig);
 }
@@ -159,11 +163,19 @@ entry(int sig, siginfo_t *info, void *context)
 		    (long)&((ucontext_t *)context)->uc_sigmask, 0, KERNEL_SET);
 		siglongjmp(*to, 1);
 	}
+	table_read(sig, &act);
+	/* Somebody has sent one of those that are ours only in the kernel, and
+	 * no handler is to run: nothing to wait for. */
+	if (self->inside > 0 && !fault &&
+	    (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
+		if (act.sa_handler == SIG_DFL)
+			default_action(sig, info);
+		return;
+	}
 	if (self->inside > 0 && !fault) {
 		defer(sig, info, context);
 		return;
 	}
-	table_read(sig, &act);
 	if (self->inside > 0 || act.sa_handler == SIG_DFL ||
 	    (fault && act.sa_handler == SIG_IGN)) {
 		default_action(sig, info);

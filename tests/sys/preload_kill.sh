@@ -81,4 +81,40 @@ for round in $(seq $rounds); do
 	done
 	same "round $round"
 done
+
+# By signals that come to the driver first: none is kept for later for ever.
+ended() { ! kill -0 "$1" 2>/dev/null; }
+ulimit -c 0
+for sig in SEGV BUS SYS SEGV BUS SYS SEGV BUS SYS; do
+	# shellcheck disable=SC2016 # for perl
+	env AIM_TRIPWIRE=1 AIM_HOME="$AIM" LD_PRELOAD="$LIBRARY" perl -e '
+		open(my $f, "+<", $ARGV[0]) or die;
+		print "ready\n"; close(STDOUT);
+		for (;;) {
+			sysseek($f, 4096, 0) or die;
+			syswrite($f, "x" x 300000) or die;
+		}' "$T/v" >"$T/ready" &
+	pid=$!
+	for _ in $(seq 200); do
+		[ ! -s "$T/ready" ] || break
+		sleep 0.05
+	done
+	[ -s "$T/ready" ] || fail "the writer does not start"
+	{
+		kill -$sig $pid
+		for _ in $(seq 200); do
+			ended $pid && break
+			sleep 0.05
+		done
+		ended $pid || {
+			kill -9 $pid
+			fail "a writer goes on after SIG$sig"
+		}
+		rc=0
+		wait $pid || rc=$?
+	} 2>/dev/null
+	[ $rc -eq $((128 + $(kill -l $sig))) ] || fail "SIG$sig: status $rc"
+	rm -f "$T/ready"
+	same "SIG$sig"
+done
 echo "ok: $killed killed at a call, $round rounds of three"
