@@ -168,7 +168,7 @@ take_range(struct job *j)
 			return r;
 		if (__builtin_add_overflow(j->off, j->len, &end) ||
 		    end > INT64_MAX)
-			return -EOVERFLOW;
+			return -EINVAL;
 		r = fit_device(j, &end);
 		if (r < 0)
 			return r;

@@ -90,6 +90,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/message.c \
 	aimdriver/preload/names.c \
 	aimdriver/preload/open.c \
+	aimdriver/preload/partition.c \
 	aimdriver/preload/patch.c \
 	aimdriver/preload/preload.h \
 	aimdriver/preload/raw.h \

@@ -27,6 +27,7 @@ int px_linkat(int, const char *, int, const char *, int);
 int px_mount(
     const char *, const char *, const char *, unsigned long, const void *);
 int px_swapon(const char *, int);
+int px_fsconfig(int, unsigned, const char *, const void *, int);
 int px_close(int);
 int px_close_range(unsigned, unsigned, int);
 int px_dup(int);

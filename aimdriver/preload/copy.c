@@ -113,7 +113,7 @@ EXPORT(ssize_t, copy_file_range,
 	struct px_target t;
 	int64_t r;
 
-	if (!px_find(out, &t))
+	if (!px_find_written(out, &t))
 		return ret(px_block(SYS_copy_file_range, in, (long)in_off, out,
 		    (long)out_off, (long)len, flags));
 	if (len > INT32_MAX)
@@ -129,7 +129,7 @@ EXPORT(ssize_t, sendfile, (int out, int in, off_t *off, size_t len))
 	struct stat st;
 	long fl;
 
-	if (!px_find(out, &t))
+	if (!px_find_written(out, &t))
 		return ret(px_block(
 		    SYS_sendfile, out, in, (long)off, (long)len, 0, 0));
 	fl = raw3(SYS_fcntl, out, F_GETFL, 0);
@@ -149,7 +149,7 @@ EXPORT(ssize_t, splice,
 {
 	struct px_target t;
 
-	if (!px_find(out, &t))
+	if (!px_find_written(out, &t))
 		return ret(px_block(SYS_splice, in, (long)in_off, out,
 		    (long)out_off, (long)len, flags));
 	px_say(PX_SPLICE,

@@ -169,7 +169,10 @@ dispatch(int fd, unsigned long request, void *arg)
 		return raw3(SYS_ioctl, fd, (long)request, (long)arg);
 	if (unlikely(is_loop_over_ours(request, arg)))
 		return -EBUSY;
-	if (!px_find(fd, &t))
+	if (request == BLKDISCARD || request == BLKSECDISCARD ||
+		    request == BLKZEROOUT
+		? !px_find_written(fd, &t)
+		: !px_find(fd, &t))
 		return raw3(SYS_ioctl, fd, (long)request, (long)arg);
 	switch (request) {
 	case BLKDISCARD:

@@ -49,7 +49,8 @@ EXPORT(void *, mmap,
 
 	/* MAP_SHARED or MAP_SHARED_VALIDATE */
 	if ((flags & MAP_SHARED) == 0 || (flags & MAP_ANONYMOUS) != 0 ||
-	    !px_find(fd, &t))
+	    !((prot & PROT_WRITE) != 0 ? px_find_written(fd, &t)
+				       : px_find(fd, &t)))
 		return (void *)ret(raw6(
 		    SYS_mmap, (long)at, (long)len, prot, flags, fd, (long)off));
 	return (void *)ret(map_shared(at, len, prot, flags, fd, off));

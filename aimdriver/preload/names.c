@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/swap.h>
 #include <unistd.h>
@@ -115,11 +116,36 @@ is_taken(const char *what, const char *path)
 	return true;
 }
 
+static bool
+has_any(const char *text, const char *const *words)
+{
+	for (; text != NULL && *words != NULL; words++)
+		if (strstr(text, *words) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * A journal is replayed even when it is mounted read-only, unless the options
+ * say no; these have none.
+ */
+static bool
+is_only_read(const char *type, const char *options)
+{
+	static const char *const without[] = {
+	    "iso9660", "squashfs", "erofs", "udf", "fat", "msdos", NULL};
+	static const char *const no_replay[] = {
+	    "noload", "norecovery", "nologreplay", NULL};
+
+	return has_any(type, without) || has_any(options, no_replay);
+}
+
 EXPORT(int, mount,
     (const char *from, const char *on, const char *type, unsigned long flags,
 	const void *data))
 {
-	if ((flags & (MS_RDONLY | MS_BIND | MS_MOVE)) == 0 &&
+	if ((flags & (MS_BIND | MS_MOVE)) == 0 &&
+	    ((flags & MS_RDONLY) == 0 || !is_only_read(type, data)) &&
 	    is_taken("mount", from))
 		return (int)ret(-EBUSY);
 	return (int)ret(raw6(SYS_mount, (long)from, (long)on, (long)type,
@@ -131,4 +157,19 @@ EXPORT(int, swapon, (const char *path, int flags))
 	if (is_taken("swap to", path))
 		return (int)ret(-EBUSY);
 	return (int)ret(raw2(SYS_swapon, (long)path, flags));
+}
+
+/* The newer way to mount: what is to be mounted is a parameter by the name of
+ * "source"; whether for reading only is not known yet. */
+EXPORT(int, fsconfig,
+    (int fd, unsigned command, const char *key, const void *value, int aux))
+{
+	const bool text =
+	    command == FSCONFIG_SET_STRING || command == FSCONFIG_SET_PATH;
+
+	if (text && key != NULL && value != NULL &&
+	    strcmp(key, "source") == 0 && is_taken("mount", value))
+		return (int)ret(-EBUSY);
+	return (int)ret(
+	    raw6(SYS_fsconfig, fd, command, (long)key, (long)value, aux, 0));
 }

@@ -68,6 +68,7 @@ static const struct wrapper {
     {"linkat", SYS_linkat, OURS(linkat)},
     {"mount", SYS_mount, OURS(mount)},
     {"swapon", SYS_swapon, OURS(swapon)},
+    {"fsconfig", SYS_fsconfig, OURS(fsconfig)},
     {"syscall", -1, OURS(syscall)},
 #undef OURS
 };

@@ -75,9 +75,23 @@ struct capture *px_group(uint32_t i);
 bool px_is_guest(void);
 /* Is it one of the driver's own descriptors? */
 bool px_owns(int fd);
+void px_check_partition(const struct stat *st);
 extern char px_home[4096];    /* AIM_HOME */
 extern char px_library[4096]; /* this library's path */
 extern char px_loader[4096];  /* the program's own dynamic linker */
+
+/* px_find of what is about to be written to: the program ends when it is a
+ * partition of a protected disk (partition.c). */
+static inline bool
+px_find_written(int fd, struct px_target *t)
+{
+	t->st.st_mode = 0;
+	if (px_find(fd, t))
+		return true;
+	if (unlikely(S_ISBLK(t->st.st_mode)))
+		px_check_partition(&t->st);
+	return false;
+}
 
 /* libc's own functions, for what a system call alone cannot do. */
 struct px_calls {

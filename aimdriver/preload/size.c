@@ -248,7 +248,7 @@ EXPORT(int, fallocate, (int fd, int mode, off_t off, off_t len))
 {
 	struct px_target t;
 
-	if (!px_find(fd, &t))
+	if (!px_find_written(fd, &t))
 		return (int)ret(px_block(
 		    SYS_fallocate, fd, mode, (long)off, (long)len, 0, 0));
 	return (int)ret(px_fallocate_raw(&t, fd, mode, off, len));
@@ -262,7 +262,7 @@ EXPORT(int, posix_fallocate, (int fd, off_t off, off_t len))
 	struct px_target t;
 	long r;
 
-	if (!px_find(fd, &t)) {
+	if (!px_find_written(fd, &t)) {
 		r = raw4(SYS_fallocate, fd, 0, (long)off, (long)len);
 		return r == -EOPNOTSUPP ? px_real.posix_fallocate(fd, off, len)
 					: (int)-r;

@@ -9,17 +9,41 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
+
+/* Would it empty a volume? The name is resolved as the call would do it. */
+static bool
+empties_ours(const struct px_args *x)
+{
+	struct iovec check = {(void *)x->c, sizeof(struct open_how)};
+	struct open_how how;
+	struct px_target t;
+	uint64_t total;
+	bool ours;
+	long fd;
+
+	if ((size_t)x->d < sizeof(how) ||
+	    px_readable(&check, 1, sizeof(how), &total) < (int)sizeof(how))
+		return false;
+	memcpy(&how, (const void *)x->c, sizeof(how));
+	if ((how.flags & O_TRUNC) == 0)
+		return false;
+	how.flags = O_PATH | O_CLOEXEC | (how.flags & O_NOFOLLOW);
+	how.mode = 0;
+	fd = raw4(SYS_openat2, x->a, x->b, (long)&how, sizeof(how));
+	if (fd < 0)
+		return false;
+	ours = px_find((int)fd, &t);
+	(void)raw1(SYS_close, fd);
+	return ours;
+}
 
 static long
 open_how(const struct px_args *x)
 {
-	const struct open_how *how = (const void *)x->c;
-	struct px_target t;
-
 	/* Rare; without O_TRUNC it is the plain call. */
-	if (how != NULL && (how->flags & O_TRUNC) != 0 &&
-	    px_find_at((int)x->a, (const char *)x->b, 0, &t))
+	if (px_on() && empties_ours(x))
 		return ret(-ENOSYS);
 	return ret(raw4(SYS_openat2, x->a, x->b, x->c, x->d));
 }
@@ -133,6 +157,10 @@ by_name(long nr, const struct px_args *x, long *r)
 		return true;
 	case SYS_swapon:
 		*r = px_swapon(a, (int)x->b);
+		return true;
+	case SYS_fsconfig:
+		*r = px_fsconfig((int)x->a, (unsigned)x->b, (const char *)x->c,
+		    (const void *)x->d, (int)x->e);
 		return true;
 	case SYS_execve:
 		*r = px_execve(a, (char *const *)x->b, (char *const *)x->c);

@@ -11,7 +11,7 @@
 command -v losetup >/dev/null || skip "needs losetup"
 truncate -s 64M "$T/disk"
 V=$(losetup --find --show "$T/disk" 2>/dev/null) || skip "no loop device"
-trap 'losetup -d "$V"; rm -rf "$T"' EXIT
+trap 'umount "$T/m" 2>/dev/null; losetup -d "$V"; rm -rf "$T"' EXIT
 bad=0 count=0
 
 # run refused|captured COMMAND: then the mirror is as the device.
@@ -66,7 +66,49 @@ try: os.ftruncate(fd, 5)
 except OSError: pass
 os.fsync(fd)"'
 run refused 'mkdir -p m; mount -t ext4 $V m'
+run captured 'mkdir -p m; mkfs.ext4 -qF $V'
+run refused 'mount -o ro -t ext4 $V m'
+run captured 'mount -o ro,noload -t ext4 $V m && umount m'
 run refused 'losetup --find --show $V'
 run refused 'mkswap -f $V && swapon $V'
+
+# The newer way to mount.
+cat >fs.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	long fd = syscall(SYS_fsopen, "ext4", 0);
+	if (fd < 0)
+		return 77;
+	return syscall(SYS_fsconfig, fd, 1, "source", argv[1], 0) == 0 ||
+		errno != EBUSY ? 0 : argc;
+}
+END
+cc -o fs fs.c || fail "no compiler"
+rc=0
+./fs /dev/null || rc=$?
+[ $rc -eq 77 ] || run refused './fs $V'
+
+# What is written to a partition would not be seen.
+run captured 'printf "label: dos\n2048,8M\n" | sfdisk -q --no-reread $V'
+losetup -d "$V"
+V=$(losetup --find --show --partscan "$T/disk") || fail "losetup --partscan"
+part=/sys/class/block/${V##*/}p1/dev
+[ -e "$part" ] || addpart "$V" 1 2048 16384 2>/dev/null
+if [ -e "$part" ]; then
+	IFS=: read -r major minor <"$part"
+	mknod "$T/part" b "$major" "$minor" || fail "mknod"
+	rm -rf "$AIM"
+	mkdir -p "$AIM/active"
+	GROUP=$("$TOOL" create "$AIM" 0 "$V") || fail "no group"
+	cp --sparse=always "$T/disk" "$T/mirror"
+	run refused 'dd if=src of=part bs=64k conv=notrunc'
+	run refused 'blkdiscard -f part'
+	run captured 'dd if=part of=/dev/null bs=64k status=none'
+	run captured 'dd if=src of=$V bs=64k seek=16 conv=notrunc'
+fi
 [ $bad -eq 0 ] || fail "$bad of $count runs"
 echo "ok: $count runs on a block device"
