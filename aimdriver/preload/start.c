@@ -35,7 +35,7 @@ char px_loader[4096];
 static _Atomic int state;
 static struct capture **groups;
 static uint32_t group_count;
-static _Atomic uint32_t *same_process; /* 0: we are a new one */
+static _Atomic uint32_t *same_process; /* 0: we are a new one; a lock */
 static _Atomic long own_pid;
 
 const struct px_calls *
@@ -159,8 +159,10 @@ attach_all(void)
 static void
 in_child(void)
 {
-	if (same_process != NULL)
-		atomic_store(same_process, 0);
+	if (same_process == NULL)
+		return;
+	atomic_store(same_process, 0);
+	atomic_store(same_process + 1, 0);
 }
 
 static void
@@ -241,27 +243,22 @@ look_for_locks(void)
 /* One thread brings the handles up to date; others wait for it. */
 static void __attribute__((noinline)) forked(void)
 {
-	static _Atomic int busy;
+	/* On the page as well: whoever held it at the fork is not here. */
+	_Atomic uint32_t *busy = same_process + 1;
 	int saved = errno;
 
-	/* A lock that was held at the fork by a thread that is not here. */
-	static _Atomic long owner;
-	long pid = raw1(SYS_getpid, 0);
-
-	if (atomic_exchange(&owner, pid) != pid)
-		atomic_store(&busy, 0);
-	while (atomic_exchange(&busy, 1) != 0)
+	while (atomic_exchange(busy, 1) != 0)
 		(void)raw1(SYS_sched_yield, 0);
 	if (atomic_load(same_process) == 0) {
 		px_enter();
 		for (uint32_t i = 0; i < group_count; i++)
 			capture_after_fork(groups[i]);
 		look_for_locks();
-		atomic_store(&own_pid, pid);
+		atomic_store(&own_pid, raw1(SYS_getpid, 0));
 		atomic_store(same_process, 1);
 		px_leave();
 	}
-	atomic_store(&busy, 0);
+	atomic_store(busy, 0);
 	errno = saved;
 }
 
@@ -312,10 +309,17 @@ static long
 look_at(int fd, struct stat *st)
 {
 	struct statx sx = {0};
+	long r = raw6(SYS_statx, fd, (long)"", AT_EMPTY_PATH,
+	    STATX_TYPE | STATX_INO | STATX_SIZE, (long)&sx, 0);
 
-	if (raw6(SYS_statx, fd, (long)"", AT_EMPTY_PATH,
-		STATX_TYPE | STATX_INO | STATX_SIZE, (long)&sx, 0) < 0)
-		return raw2(SYS_fstat, fd, (long)st);
+	if (r == -EBADF)
+		return r;
+	if (r < 0) {
+		r = raw2(SYS_fstat, fd, (long)st);
+		return r == 0 ? 0
+			      : raw4(SYS_newfstatat, fd, (long)"", (long)st,
+				    AT_EMPTY_PATH);
+	}
 	*st = (struct stat){
 	    .st_mode = sx.stx_mode,
 	    .st_dev = makedev(sx.stx_dev_major, sx.stx_dev_minor),
@@ -326,21 +330,57 @@ look_at(int fd, struct stat *st)
 	return 0;
 }
 
+/*
+ * What a file is could not be asked. When not even the root folder can be
+ * looked at, it is the asking that is forbidden (a seccomp filter of the
+ * program's own): then nobody knows what it writes to.
+ */
+static void __attribute__((noinline)) not_told(long why)
+{
+	struct stat st;
+
+	if (why == -EBADF || why == -ENOENT || why == -EFAULT ||
+	    raw4(SYS_newfstatat, AT_FDCWD, (long)"/", (long)&st, 0) == 0)
+		return;
+	/* Nor is it known where a message would go: only to what has no place
+	 * to write at. */
+	px_enter();
+	while (raw3(SYS_lseek, 2, 0, SEEK_CUR) != -ESPIPE)
+		(void)raw1(SYS_exit_group, 126);
+	px_die(126,
+	    "refused: a seccomp filter of %s's own forbids to ask what a file "
+	    "is (statx, fstat): its writes could not be captured",
+	    px_program());
+}
+
 bool
 px_find(int fd, struct px_target *t)
 {
+	long r;
+
 	if (!px_on())
 		return false;
-	return look_at(fd, &t->st) == 0 && px_find_stat(&t->st, t);
+	r = look_at(fd, &t->st);
+	if (unlikely(r != 0)) {
+		not_told(r);
+		return false;
+	}
+	return px_find_stat(&t->st, t);
 }
 
 bool
 px_find_at(int dir, const char *path, int flags, struct px_target *t)
 {
-	return px_on() &&
-	       raw4(SYS_newfstatat, dir, (long)path, (long)&t->st, flags) ==
-		   0 &&
-	       px_find_stat(&t->st, t);
+	long r;
+
+	if (!px_on())
+		return false;
+	r = raw4(SYS_newfstatat, dir, (long)path, (long)&t->st, flags);
+	if (r != 0) {
+		not_told(r);
+		return false;
+	}
+	return px_find_stat(&t->st, t);
 }
 
 /* After px_find, which knows a child of fork. */

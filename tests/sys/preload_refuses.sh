@@ -68,6 +68,87 @@ for command in 'touch $V' 'chmod 640 $V' 'chown $(id -u) $V' \
 	expect 0 '' captured true
 done
 
+# ---- programs that lock themselves up ----
+# Whoever forbids itself to ask what a file is cannot be captured.
+cat >"$T/sandbox.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	static const long kept[] = {SYS_statx, SYS_fstat, SYS_newfstatat};
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kept[0], 3, 0),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kept[1], 2, 0),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kept[2], 1, 0),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+	int fd = open(argv[1], O_WRONLY);
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		return 77;
+	if (argc > 2)
+		return open(argv[1], O_WRONLY | O_TRUNC) < 0;
+	return write(fd, "x", 1) == 1 ? 0 : 1;
+}
+END
+cc -o "$T/sandbox" "$T/sandbox.c" || fail "no compiler"
+cp "$T/v" "$T/before"
+rc=0
+"$T/sandbox" "$T/before" || rc=$?
+if [ $rc -eq 0 ]; then
+	cp "$T/v" "$T/before"
+	for way in '' truncate; do
+		expect 126 'seccomp' captured bash -c \
+			"set -o pipefail; $T/sandbox $T/v $way 2>&1 | cat >&2"
+	done
+	cmp "$T/v" "$T/before" || fail "a sandboxed program has written"
+fi
+
+# ---- openat2 ----
+# The name may mean something else than to other calls.
+cat >"$T/at2.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct open_how how = {O_RDWR | O_TRUNC, 0, RESOLVE_IN_ROOT};
+	int dir = open(argv[1], O_PATH | O_DIRECTORY);
+
+	if (syscall(SYS_openat2, dir, argv[2], 0, sizeof(how)) >= 0 ||
+	    (errno != EFAULT && errno != ENOSYS))
+		return 2;
+	return syscall(SYS_openat2, dir, argv[2], &how, sizeof(how)) >= 0 ? 0
+	    : errno == ENOSYS ? 38 : argc;
+}
+END
+cc -o "$T/at2" "$T/at2.c" || fail "no compiler"
+printf 'content' | dd of="$T/v.mirror" conv=notrunc status=none
+captured cp --reflink=never "$T/v.mirror" "$T/v" || fail "cp"
+cp "$T/v" "$T/before"
+ln -s /v "$T/to"
+if "$T/at2" "$T" /before && cp "$T/v" "$T/before"; then
+	for name in /v v to; do
+		expect 38 '' captured "$T/at2" "$T" "$name"
+	done
+	cmp "$T/v" "$T/before" || fail "openat2 has truncated"
+fi
+
 # ---- companions ----
 cat >"$T/empty.c" <<'END'
 int nothing;
