@@ -178,6 +178,11 @@ START_TEST(a_request_is_trapped_when_it_writes)
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, BLKDISCARD), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, BLKZEROOUT), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, FICLONERANGE), TRAP);
+	/* FS_IOC_UNRESVSP64, FS_IOC_ZERO_RANGE, EXT4_IOC_MOVE_EXT, SG_IO */
+	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x4030582b), TRAP);
+	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x40305839), TRAP);
+	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0xc028660f), TRAP);
+	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x2285), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, FILTER_GATE + 2, 1, FICLONE), ALLOW);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, FIONREAD), ALLOW);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, BLKGETSIZE64), ALLOW);

@@ -15,8 +15,10 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/seccomp.h>
+#include <scsi/sg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -24,6 +26,18 @@
 
 /* Jumps to these are filled in at the end; real ones are shorter. */
 enum { TO_GATE = 254, TO_ALLOW = 255, X32_BIT = 0x40000000 };
+
+/* Not in the kernel's headers for programs: holes and zeroes (falloc.h's
+ * numbers came later), and ext4's way to exchange content. */
+struct space {
+	int16_t type, whence;
+	int64_t from, len;
+	int32_t system, pid, pad[4];
+};
+#define UNRESERVE _IOW('X', 41, struct space)
+#define UNRESERVE_64 _IOW('X', 43, struct space)
+#define ZERO_SPACE _IOW('X', 57, struct space)
+#define MOVE_EXTENT _IOWR('f', 15, uint64_t[5])
 
 struct program {
 	struct sock_filter *code;
@@ -101,7 +115,8 @@ by_argument(struct program *p, bool opens)
 {
 	static const uint32_t requests[] = {FICLONE, FICLONERANGE, BLKDISCARD,
 	    BLKSECDISCARD, BLKZEROOUT, LOOP_SET_FD, LOOP_CHANGE_FD,
-	    LOOP_CONFIGURE};
+	    LOOP_CONFIGURE, UNRESERVE, UNRESERVE_64, ZERO_SPACE, MOVE_EXTENT,
+	    SG_IO};
 	const uint8_t count = sizeof(requests) / sizeof(requests[0]);
 
 	/* A shared mapping of a file. */
