@@ -388,7 +388,10 @@ start_program(const char *path, char **argv)
 {
 	struct sigaction act = {
 	    .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
-	struct sigaction before[PASSED];
+	/* Whoever ignores SIGCHLD, and may have passed that on to us, is not
+	 * told how a child ended. */
+	const struct sigaction tell = {.sa_handler = SIG_DFL};
+	struct sigaction before[PASSED], child;
 	AUTO_CLOSE int in = -1, out = -1;
 	sigset_t all, mask;
 	int ends[2];
@@ -402,10 +405,12 @@ start_program(const char *path, char **argv)
 	(void)sigprocmask(SIG_SETMASK, &all, &mask);
 	for (size_t i = 0; i < PASSED; i++)
 		(void)sigaction(passed[i], &act, &before[i]);
+	(void)sigaction(SIGCHLD, &tell, &child);
 	pid = fork();
 	if (pid == 0) {
 		for (size_t i = 0; i < PASSED; i++)
 			(void)sigaction(passed[i], &before[i], NULL);
+		(void)sigaction(SIGCHLD, &child, NULL);
 		(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 		exec_program(path, argv, parent, out);
 	}

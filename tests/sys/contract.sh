@@ -140,6 +140,9 @@ expect 0 there wait disk --timeout 10
 say "run gives the command's status"
 expect 0 here run disk -- true
 expect 7 here run disk -- sh -c 'exit 7'
+# shellcheck disable=SC2016 # for perl
+expect 7 perl -e '$SIG{CHLD} = "IGNORE"; exec @ARGV' \
+	aim-manager --home "$HERE" run disk -- sh -c 'exit 7'
 expect 137 here run disk -- sh -c 'kill -9 $$'
 expect 143 here run disk -- sh -c 'kill $$'
 expect 159 here run disk -- sh -c 'kill -SYS $$'
