@@ -126,6 +126,7 @@ database "$T/mnt/data"
 quietly "$PGBIN/pgbench" -i -s 2 -q
 sql 'create table witness (row bigint primary key)'
 sync -f "$T/mnt"
+settled pg # a mirror from before this sync may hold no database yet
 group=$(ls "$HERE/active") # the one that there is
 : >"$T/notes"
 
