@@ -133,6 +133,9 @@ whole abort
 
 # ---- rights ----
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+	# Who builds may do so where others cannot look.
+	cp "$LIBRARY" "$INLINE" "$T/" || fail "cp"
+	LIBRARY=$T/$(basename "$LIBRARY") INLINE=$T/$(basename "$INLINE")
 	fresh
 	chmod 666 "$T/b/v"
 	group "$T/b/v"
