@@ -10,7 +10,7 @@
  *
  *   1 position lock of the volume (write() and O_APPEND only), then the
  *     offset is asked for; size lock of the volume (when the size changes);
- *     then the range's stripes, ascending. All are robust mutexes.
+ *     then the range's stripes, ascending. All are robust locks.
  *   2 a lock left dirty by a dead owner: everything is released, its
  *     unfinished transactions are settled, and 1 is begun anew.
  *   3 first write since the group was last clean: the mark `unclean` is made
