@@ -57,7 +57,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/tip.c \
 	coordinator/watch.c coordinator/watch.h \
 	coordinator/transport.c coordinator/transport.h \
-	coordinator/transport_dir.c coordinator/transport_sftp.c
+	coordinator/transport_dir.c coordinator/transport_dir.h \
+	coordinator/transport_dir_place.c coordinator/transport_sftp.c
 
 # the mirror's side: receive, apply, acknowledge
 libcoordinator_a_SOURCES += \

@@ -65,7 +65,8 @@ sftp_explain(int number, const char *detail, enum sftp_ask_op op,
 	case CURLE_REMOTE_ACCESS_DENIED:
 		return err_set(e, ERR_REFUSED,
 		    "%s: user %s may not %s there (%s)", s->url_text,
-		    s->url.user, op == SFTP_PUT ? "write" : "read",
+		    s->url.user,
+		    op == SFTP_GET || op == SFTP_FETCH ? "read" : "write",
 		    words(code, detail));
 	case CURLE_REMOTE_DISK_FULL:
 		return err_set(e, ERR_FULL, "%s: the disk there is full (%s)",

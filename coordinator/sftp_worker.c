@@ -35,6 +35,8 @@ struct worker {
 	/* the transfer under way */
 	int fd;
 	uint64_t off, len;
+	bool too_large;
+	struct err write_trouble;
 	size_t got;
 	uint8_t data[TRANSPORT_GET_LIMIT];
 };
@@ -73,6 +75,21 @@ keep_data(char *from, size_t size, size_t n, void *ctx)
 		return 0;
 	memcpy(w->data + w->got, from, len);
 	w->got += len;
+	return len;
+}
+
+/* Into the descriptor that came along. */
+static size_t
+write_data(char *from, size_t size, size_t n, void *ctx)
+{
+	struct worker *w = ctx;
+	size_t len = size * n;
+
+	w->too_large = len > w->len - w->off;
+	if (w->too_large ||
+	    io_write_at(w->fd, from, len, w->off, &w->write_trouble) < 0)
+		return 0;
+	w->off += len;
 	return len;
 }
 
@@ -189,22 +206,47 @@ is_taken(CURLcode code, const char *detail)
 		   strstr(detail, "already exists") != NULL);
 }
 
+static void
+free_list(struct curl_slist **list)
+{
+	curl_slist_free_all(*list);
+}
+
+/* Adds "WORDS DIR/NAME", and " DIR/MORE" when there is more. */
+static int
+add_command(struct worker *w, struct curl_slist **list, const char *words,
+    const char *name, const char *more, struct err *e)
+{
+	const char *dir = w->setup->url.dir;
+	struct curl_slist *longer;
+	char command[2600];
+
+	(void)snprintf(command, sizeof(command), "%s %s/%s%s%s%s%s", words, dir,
+	    name, more == NULL ? "" : " ", more == NULL ? "" : dir,
+	    more == NULL ? "" : "/", more == NULL ? "" : more);
+	longer = curl_slist_append(*list, command);
+	if (longer == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	*list = longer;
+	return 0;
+}
+
 static int
 put_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
 {
-	const char *dir = w->setup->url.dir;
-	struct curl_slist *after;
-	char part[TRANSPORT_NAME_LIMIT], command[2600];
+	AUTO(free_list) struct curl_slist *after = NULL;
+	char part[TRANSPORT_NAME_LIMIT];
 	CURLcode code;
 
 	if (transport_part_name(ask->name, part, sizeof(part), e) < 0 ||
 	    set_url(w, part, e) < 0)
 		return -1;
-	(void)snprintf(command, sizeof(command), "rename %s/%s %s/%s", dir,
-	    part, dir, ask->name);
-	after = curl_slist_append(NULL, command);
-	if (after == NULL)
-		return err_set(e, ERR_RETRY, "out of memory");
+	/* This version of the protocol cannot rename over another name; a star
+	 * lets the command fail. */
+	if ((ask->op == SFTP_REPLACE &&
+		add_command(w, &after, "*rm", ask->name, NULL, e) < 0) ||
+	    add_command(w, &after, "rename", part, ask->name, e) < 0)
+		return -1;
 	w->off = 0;
 	w->len = ask->len;
 	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 1L);
@@ -212,10 +254,9 @@ put_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
 	    w->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)ask->len);
 	code = transfer(w, ask->len, after);
 	(void)curl_easy_setopt(w->curl, CURLOPT_POSTQUOTE, NULL);
-	curl_slist_free_all(after);
 	if (code == CURLE_OK)
 		return 1;
-	if (is_taken(code, w->detail))
+	if (ask->op == SFTP_PUT && is_taken(code, w->detail))
 		return 0;
 	return sftp_explain((int)code, w->detail, SFTP_PUT, w->setup, e);
 }
@@ -238,13 +279,142 @@ get_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
 	return sftp_explain((int)code, w->detail, SFTP_GET, w->setup, e);
 }
 
+/* The server's own words tell why a file is not accepted better than the
+ * library's, which says only that writing failed. */
+static int
+fetch_trouble(struct worker *w, CURLcode code, struct err *e)
+{
+	if (code == CURLE_WRITE_ERROR && w->too_large)
+		return err_set(e, ERR_CORRUPT,
+		    "%s: a file there is larger than the %ju bytes that are "
+		    "accepted",
+		    w->setup->url_text, (uintmax_t)w->len);
+	if (code == CURLE_WRITE_ERROR && w->write_trouble.kind != ERR_NONE)
+		return err_set(
+		    e, w->write_trouble.kind, "%s", w->write_trouble.text);
+	return sftp_explain((int)code, w->detail, SFTP_FETCH, w->setup, e);
+}
+
+static int
+fetch_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	CURLcode code;
+
+	if (set_url(w, ask->name, e) < 0)
+		return -1;
+	w->off = 0;
+	w->len = ask->len;
+	w->too_large = false;
+	w->write_trouble = (struct err){0};
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 0L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, write_data);
+	code = transfer(w, ask->len, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, keep_data);
+	if (code == CURLE_OK)
+		return 1;
+	if (code == CURLE_REMOTE_FILE_NOT_FOUND)
+		return 0;
+	return fetch_trouble(w, code, e);
+}
+
+/* Its first byte will do. */
+static int
+has_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	struct sftp_ask one = *ask;
+	int got;
+
+	one.len = 1;
+	(void)curl_easy_setopt(w->curl, CURLOPT_RANGE, "0-0");
+	got = get_file(w, &one, e);
+	(void)curl_easy_setopt(w->curl, CURLOPT_RANGE, NULL);
+	return got;
+}
+
+/* Commands alone, and no file: a listing of DIR that is not begun. */
+static int
+run_commands(struct worker *w, struct curl_slist *commands, CURLcode *code,
+    struct err *e)
+{
+	if (set_url(w, "", e) < 0)
+		return -1;
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 0L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_NOBODY, 1L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_QUOTE, commands);
+	*code = transfer(w, 0, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_QUOTE, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_NOBODY, 0L);
+	return 0;
+}
+
+static int
+remove_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	AUTO(free_list) struct curl_slist *commands = NULL;
+	CURLcode code;
+
+	if (add_command(w, &commands, "rm", ask->name, NULL, e) < 0 ||
+	    run_commands(w, commands, &code, e) < 0)
+		return -1;
+	if (code == CURLE_OK)
+		return 1;
+	if (code == CURLE_QUOTE_ERROR &&
+	    strstr(w->detail, "No such file") != NULL)
+		return 0;
+	return sftp_explain((int)code, w->detail, SFTP_REMOVE, w->setup, e);
+}
+
+/* A folder that is there already makes its command fail, and no harm is done:
+ * should it be missing for another reason, the next file will say so. */
+static int
+make_folder(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	AUTO(free_list) struct curl_slist *commands = NULL;
+	const char *end = ask->name;
+	char folder[TRANSPORT_NAME_LIMIT];
+	CURLcode code;
+
+	while (end != NULL) {
+		end = strchr(end, '/');
+		(void)snprintf(folder, sizeof(folder), "%.*s",
+		    end == NULL ? (int)strlen(ask->name)
+				: (int)(end - ask->name),
+		    ask->name);
+		if (add_command(w, &commands, "*mkdir", folder, NULL, e) < 0)
+			return -1;
+		end = end == NULL ? NULL : end + 1;
+	}
+	if (run_commands(w, commands, &code, e) < 0)
+		return -1;
+	if (code == CURLE_OK)
+		return 0;
+	return sftp_explain(
+	    (int)code, w->detail, SFTP_MAKE_FOLDER, w->setup, e);
+}
+
 static int
 serve(struct worker *w, const struct sftp_ask *ask, struct err *e)
 {
 	w->got = 0;
+	w->off = 0;
 	if (w->curl == NULL && make_handle(w, e) < 0)
 		return -1;
-	return ask->op == SFTP_PUT ? put_file(w, ask, e) : get_file(w, ask, e);
+	switch (ask->op) {
+	case SFTP_PUT:
+	case SFTP_REPLACE:
+		return put_file(w, ask, e);
+	case SFTP_GET:
+		return get_file(w, ask, e);
+	case SFTP_FETCH:
+		return fetch_file(w, ask, e);
+	case SFTP_HAS:
+		return has_file(w, ask, e);
+	case SFTP_REMOVE:
+		return remove_file(w, ask, e);
+	case SFTP_MAKE_FOLDER:
+		return make_folder(w, ask, e);
+	}
+	return err_set(e, ERR_FATAL, "a worker was asked for nothing known");
 }
 
 /* 1, or 0 when nobody is there any more. *fd is -1 when none came along. */
@@ -310,6 +480,7 @@ sftp_worker_run(int sock, const struct sftp_setup *setup)
 		a.kind = e.kind;
 		a.len =
 		    ask.op == SFTP_GET && a.result == 1 ? (uint32_t)w->got : 0;
+		a.got = w->off;
 		(void)snprintf(a.text, sizeof(a.text), "%.*s",
 		    (int)sizeof(a.text) - 1, e.text);
 		cleanup_fd(&w->fd);

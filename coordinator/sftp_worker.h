@@ -5,9 +5,9 @@
  * here they hold no lock, no journal and no key but their own, and whoever
  * waits for them may kill them.
  *
- * Over a SOCK_SEQPACKET pair: one ask (with the file's descriptor, for PUT),
- * one answer (with what was fetched behind it, for GET). The worker ends when
- * the other side closes, or dies.
+ * Over a SOCK_SEQPACKET pair: one ask (with a file's descriptor, when it needs
+ * one), one answer (with what was fetched behind it, for GET). The worker ends
+ * when the other side closes, or dies.
  */
 #ifndef COORDINATOR_SFTP_WORKER_H
 #define COORDINATOR_SFTP_WORKER_H
@@ -21,11 +21,19 @@ struct sftp_setup {
 	char key_file[PATH_MAX], known_hosts[PATH_MAX];
 };
 
-enum sftp_ask_op { SFTP_PUT = 1, SFTP_GET = 2 };
+enum sftp_ask_op {
+	SFTP_PUT = 1, /* the descriptor is read */
+	SFTP_GET,
+	SFTP_REPLACE, /* as PUT, over what is there */
+	SFTP_FETCH,   /* as GET, into the descriptor */
+	SFTP_HAS,
+	SFTP_REMOVE,
+	SFTP_MAKE_FOLDER,
+};
 
 struct sftp_ask {
 	enum sftp_ask_op op;
-	uint64_t len; /* PUT: of the file; GET: at most */
+	uint64_t len; /* of the file; GET, FETCH: at most */
 	char name[TRANSPORT_NAME_LIMIT];
 };
 
@@ -33,6 +41,7 @@ struct sftp_answer {
 	int result; /* as transport put and get */
 	enum err_kind kind;
 	uint32_t len; /* bytes that follow */
+	uint64_t got; /* FETCH: bytes that were written */
 	char text[400];
 };
 

@@ -136,6 +136,79 @@ transport_watch(struct transport *t, int inotify, const char *name)
 }
 
 void
+transport_file_done(
+    struct transport_file *f, int result, uint64_t len, const struct err *why)
+{
+	f->result = result;
+	f->len = result == 1 ? len : 0;
+	f->why = result < 0 ? *why : (struct err){0};
+	if (f->done != NULL)
+		f->done(f);
+}
+
+static int
+cannot(const struct transport *t, struct err *e)
+{
+	return err_set(e, ERR_REFUSED,
+	    "%s:// can be sent to, but not be fetched from", t->ops->scheme);
+}
+
+void
+transport_fetch(struct transport *t, struct transport_file *files, size_t count)
+{
+	struct err why = {0};
+	int good = t->ops->fetch == NULL ? cannot(t, &why) : 0;
+	size_t i;
+
+	for (i = 0; i < count && good == 0; i++)
+		good = transport_name_check(files[i].name, &why);
+	if (good == 0) {
+		t->ops->fetch(t, files, count);
+		return;
+	}
+	for (i = 0; i < count; i++)
+		transport_file_done(&files[i], -1, 0, &why);
+}
+
+int
+transport_replace(struct transport *t, const void *bytes, size_t len,
+    const char *name, struct err *e)
+{
+	assert(len <= TRANSPORT_GET_LIMIT);
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->replace == NULL
+		   ? cannot(t, e)
+		   : t->ops->replace(t, bytes, len, name, e);
+}
+
+int
+transport_remove(struct transport *t, const char *name, struct err *e)
+{
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->remove == NULL ? cannot(t, e)
+				      : t->ops->remove(t, name, e);
+}
+
+int
+transport_has(struct transport *t, const char *name, struct err *e)
+{
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->has == NULL ? 0 : t->ops->has(t, name, e);
+}
+
+int
+transport_make_folder(struct transport *t, const char *name, struct err *e)
+{
+	if (transport_name_check(name, e) < 0)
+		return -1;
+	return t->ops->make_folder == NULL ? 0
+					   : t->ops->make_folder(t, name, e);
+}
+
+void
 transport_close(struct transport *t)
 {
 	if (t != NULL)

@@ -6,7 +6,7 @@
  * when it appears; the folder is opened anew each time, because a mount may
  * come and go.
  */
-#include "coordinator/transport.h"
+#include "coordinator/transport_dir.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -19,20 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-
-#define COPY_BLOCK (UINT64_C(1) << 20)
-
-struct dir_transport {
-	struct transport base;
-	char path[PATH_MAX];
-	uint8_t *block;
-};
-
-static struct dir_transport *
-from_base(struct transport *t)
-{
-	return (struct dir_transport *)(void *)t;
-}
 
 static int
 hex_digit(char c)
@@ -94,7 +80,7 @@ dir_open(const struct destination_config *d, bool for_acks,
 {
 	struct dir_transport *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || (t->block = malloc(COPY_BLOCK)) == NULL) {
+	if (t == NULL || (t->block = malloc(DIR_BLOCK)) == NULL) {
 		free(t);
 		return err_set(e, ERR_RETRY, "out of memory");
 	}
@@ -108,10 +94,8 @@ dir_open(const struct destination_config *d, bool for_acks,
 	return 0;
 }
 
-/* Opens the folder that `name` lies in, beneath DIR, and points *base to the
- * last part of it. */
-static int
-open_folder(struct dir_transport *t, const char *name, const char **base,
+int
+dir_open_folder(struct dir_transport *t, const char *name, const char **base,
     int *out, struct err *e)
 {
 	const char *slash = strrchr(name, '/');
@@ -136,9 +120,8 @@ open_folder(struct dir_transport *t, const char *name, const char **base,
 	return 0;
 }
 
-/* What is missing may come: a mount, or the mirror's side making its folder. */
-static int
-no_folder(struct dir_transport *t, struct err *e)
+int
+dir_no_folder(struct dir_transport *t, struct err *e)
 {
 	if (e != NULL && (e->sys == ENOENT || e->sys == ENOTDIR)) {
 		e->kind = ERR_RETRY;
@@ -157,7 +140,7 @@ copy_bytes(
 	uint64_t off, n;
 
 	for (off = 0; off < len; off += n) {
-		n = len - off < COPY_BLOCK ? len - off : COPY_BLOCK;
+		n = len - off < DIR_BLOCK ? len - off : DIR_BLOCK;
 		if (io_read_at(from, t->block, n, off, e) < 0 ||
 		    io_write_at(to, t->block, n, off, e) < 0)
 			return -1;
@@ -211,14 +194,14 @@ static int
 dir_put(struct transport *base, int fd, uint64_t len, const char *name,
     struct err *e)
 {
-	struct dir_transport *t = from_base(base);
+	struct dir_transport *t = dir_from_base(base);
 	AUTO_CLOSE int dir = -1;
 	const char *file;
 	struct stat st;
 	int done;
 
-	if (open_folder(t, name, &file, &dir, e) < 0)
-		return no_folder(t, e);
+	if (dir_open_folder(t, name, &file, &dir, e) < 0)
+		return dir_no_folder(t, e);
 	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	done = put_into(t, dir, fd, len, file, e);
@@ -229,14 +212,14 @@ static int
 dir_get(struct transport *base, const char *name, size_t max, struct buf *out,
     struct err *e)
 {
-	struct dir_transport *t = from_base(base);
+	struct dir_transport *t = dir_from_base(base);
 	AUTO(buf_release) struct buf got = {0};
 	AUTO_CLOSE int dir = -1, fd = -1;
 	struct err why = {0};
 	const char *file;
 	ssize_t n;
 
-	if (open_folder(t, name, &file, &dir, &why) < 0 ||
+	if (dir_open_folder(t, name, &file, &dir, &why) < 0 ||
 	    io_open_regular(dir, file, &fd, &why) < 0) {
 		if (why.sys == ENOENT)
 			return 0;
@@ -260,7 +243,7 @@ dir_get(struct transport *base, const char *name, size_t max, struct buf *out,
 static int
 dir_watch(struct transport *base, int inotify, const char *name)
 {
-	struct dir_transport *t = from_base(base);
+	struct dir_transport *t = dir_from_base(base);
 	char path[PATH_MAX];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", t->path, name) >=
@@ -273,7 +256,7 @@ dir_watch(struct transport *base, int inotify, const char *name)
 static void
 dir_close(struct transport *base)
 {
-	struct dir_transport *t = from_base(base);
+	struct dir_transport *t = dir_from_base(base);
 
 	free(t->block);
 	free(t);
@@ -287,4 +270,9 @@ const struct transport_ops transport_dir_ops = {
     .get = dir_get,
     .watch = dir_watch,
     .close = dir_close,
+    .fetch = dir_fetch,
+    .replace = dir_replace,
+    .remove = dir_remove,
+    .has = dir_has,
+    .make_folder = dir_make_folder,
 };

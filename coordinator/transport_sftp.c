@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/io.h"
 #include "common/pulse.h"
 #include "coordinator/sftp_worker.h"
 #include "coordinator/ssh_key.h"
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -38,6 +40,7 @@ struct connection {
 	bool busy, proven;
 	uint64_t until_ns; /* monotonic, while busy */
 	uint32_t limit_ms;
+	struct transport_file *file; /* that it fetches, while busy */
 };
 
 struct sftp_transport {
@@ -292,6 +295,26 @@ find_ready(struct sftp_transport *t, int wait_ms)
 	return NULL;
 }
 
+static void
+get_answer(struct sftp_transport *t, struct connection *c, bool answered)
+{
+	struct transport_file *f = c->file;
+	struct err why = {0};
+
+	c->file = NULL;
+	if (answered)
+		take_answer(t, c);
+	else
+		give_up(t, c);
+	if (f == NULL)
+		return;
+	if (t->answer.result < 0)
+		(void)err_set(&why,
+		    t->answer.kind == ERR_NONE ? ERR_RETRY : t->answer.kind,
+		    "%s", t->answer.text);
+	transport_file_done(f, t->answer.result, t->answer.got, &why);
+}
+
 /*
  * Takes the answer of one busy worker into t->answer; one whose time is over
  * is stopped, and that is its answer. False when none is busy or, without
@@ -314,11 +337,11 @@ wait_one(struct sftp_transport *t, bool block)
 		wait_ms = wait_ms < BEAT_MS ? wait_ms : BEAT_MS;
 		ready = find_ready(t, block ? wait_ms : 0);
 		if (ready != NULL) {
-			take_answer(t, ready);
+			get_answer(t, ready, true);
 			return true;
 		}
 		if (urgent->until_ns <= clock_mono_ns()) {
-			give_up(t, urgent);
+			get_answer(t, urgent, false);
 			return true;
 		}
 		if (!block)
@@ -403,6 +426,28 @@ sftp_drain(struct transport *base, struct err *e)
 	return report_failure(t, e);
 }
 
+/* One ask and its answer, when nothing else is under way. */
+static int
+ask_alone(struct sftp_transport *t, struct sftp_ask *ask, const char *name,
+    int fd, struct err *e)
+{
+	struct connection *c;
+	bool fresh;
+
+	if (sftp_drain(&t->base, e) < 0)
+		return -1;
+	c = choose(t, &fresh);
+	assert(c != NULL); /* none is busy now */
+	(void)snprintf(ask->name, sizeof(ask->name), "%s", name);
+	if ((fresh && start(t, c, e) < 0) || hand_over(c, ask, fd, e) < 0)
+		return -1;
+	while (!wait_one(t, true))
+		continue;
+	if (t->answer.result < 0)
+		return err_set(e, t->answer.kind, "%s", t->answer.text);
+	return t->answer.result;
+}
+
 static int
 sftp_get(struct transport *base, const char *name, size_t max, struct buf *out,
     struct err *e)
@@ -410,26 +455,93 @@ sftp_get(struct transport *base, const char *name, size_t max, struct buf *out,
 	struct sftp_transport *t = from_base(base);
 	struct sftp_ask ask = {.op = SFTP_GET, .len = max};
 	AUTO(buf_release) struct buf got = {0};
-	struct connection *c;
-	bool fresh;
+	int found = ask_alone(t, &ask, name, -1, e);
 
-	if (sftp_drain(base, e) < 0)
-		return -1;
-	c = choose(t, &fresh);
-	assert(c != NULL); /* none is busy now */
-	(void)snprintf(ask.name, sizeof(ask.name), "%s", name);
-	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, -1, e) < 0)
-		return -1;
-	while (!wait_one(t, true))
-		continue;
-	if (t->answer.result < 0)
-		return err_set(e, t->answer.kind, "%s", t->answer.text);
-	if (t->answer.result == 0)
-		return 0;
+	if (found <= 0)
+		return found;
 	if (buf_add(&got, t->data, t->answer.len, e) < 0)
 		return -1;
 	buf_swap(out, &got);
 	return 1;
+}
+
+static int
+sftp_replace(struct transport *base, const void *bytes, size_t len,
+    const char *name, struct err *e)
+{
+	struct sftp_ask ask = {.op = SFTP_REPLACE, .len = len};
+	AUTO_CLOSE int fd = memfd_create("small file", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(e, "make a file in memory");
+	if (io_write_at(fd, bytes, len, 0, e) < 0)
+		return -1;
+	return ask_alone(from_base(base), &ask, name, fd, e) < 0 ? -1 : 0;
+}
+
+static int
+sftp_remove(struct transport *base, const char *name, struct err *e)
+{
+	struct sftp_ask ask = {.op = SFTP_REMOVE};
+
+	return ask_alone(from_base(base), &ask, name, -1, e);
+}
+
+static int
+sftp_has(struct transport *base, const char *name, struct err *e)
+{
+	struct sftp_ask ask = {.op = SFTP_HAS, .len = 1};
+
+	return ask_alone(from_base(base), &ask, name, -1, e);
+}
+
+static int
+sftp_make_folder(struct transport *base, const char *name, struct err *e)
+{
+	struct sftp_ask ask = {.op = SFTP_MAKE_FOLDER};
+
+	return ask_alone(from_base(base), &ask, name, -1, e);
+}
+
+static int
+begin_fetch(struct sftp_transport *t, struct connection *c, bool fresh,
+    struct transport_file *f, struct err *e)
+{
+	struct sftp_ask ask = {.op = SFTP_FETCH, .len = f->max};
+
+	(void)snprintf(ask.name, sizeof(ask.name), "%s", f->name);
+	if ((fresh && start(t, c, e) < 0) || hand_over(c, &ask, f->fd, e) < 0)
+		return -1;
+	c->file = f;
+	return 0;
+}
+
+/* Hands over one after the other; the first failure ends it for those that
+ * were not begun. */
+static void
+sftp_fetch(struct transport *base, struct transport_file *files, size_t count)
+{
+	struct sftp_transport *t = from_base(base);
+	struct err why = {0};
+	struct connection *c;
+	bool fresh = false;
+	size_t i;
+
+	while (wait_one(t, true))
+		note_answer(t);
+	for (i = 0; i < count && why.kind == ERR_NONE; i++) {
+		while ((c = choose(t, &fresh)) == NULL)
+			if (wait_one(t, true) && t->answer.result < 0)
+				(void)err_set(
+				    &why, t->answer.kind, "%s", t->answer.text);
+		if (why.kind != ERR_NONE ||
+		    begin_fetch(t, c, fresh, &files[i], &why) < 0)
+			break;
+	}
+	for (; i < count; i++)
+		transport_file_done(&files[i], -1, 0, &why);
+	while (wait_one(t, true))
+		continue;
 }
 
 static void
@@ -451,4 +563,9 @@ const struct transport_ops transport_sftp_ops = {
     .drain = sftp_drain,
     .get = sftp_get,
     .close = sftp_close,
+    .fetch = sftp_fetch,
+    .replace = sftp_replace,
+    .remove = sftp_remove,
+    .has = sftp_has,
+    .make_folder = sftp_make_folder,
 };

@@ -192,6 +192,183 @@ START_TEST(getting_is_bounded_and_absence_is_no_failure)
 }
 END_TEST
 
+static int
+empty_file(const char *name)
+{
+	int fd =
+	    openat(dir.fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static void
+grow_by_one(const char *name)
+{
+	int fd = openat(far, name, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	ck_assert_int_eq(write(fd, "x", 1), 1);
+	close(fd);
+}
+
+static uint32_t results;
+
+static void
+count_result(struct transport_file *f)
+{
+	ck_assert_int_le(f->result, 1);
+	results++;
+}
+
+START_TEST(several_files_are_fetched_whole_each_with_its_result)
+{
+	struct transport_file files[] = {
+	    {.name = NAME, .max = LEN},
+	    {.name = STREAM "/none.aim", .max = LEN},
+	    {.name = STREAM "/large.aim", .max = LEN},
+	    {.name = STREAM "/empty.aim", .max = LEN},
+	    {.name = STREAM "/fifo.aim", .max = LEN},
+	};
+	const size_t n = sizeof(files) / sizeof(files[0]);
+	struct err e = {0};
+	static uint8_t got[LEN + 1];
+	size_t i;
+
+	ck_assert_int_eq(transport_put(t, file, LEN, NAME, &e), 1);
+	OK(io_write_file(far, "large.aim", data, LEN, 0600, &e));
+	grow_by_one("large.aim");
+	OK(io_write_file(far, "empty.aim", "", 0, 0600, &e));
+	ck_assert_int_eq(mkfifoat(far, "fifo.aim", 0600), 0);
+	results = 0;
+	for (i = 0; i < n; i++) {
+		files[i].fd = empty_file(files[i].name + sizeof(STREAM));
+		files[i].done = count_result;
+	}
+	transport_fetch(t, files, n);
+	ck_assert_uint_eq(results, n);
+	ck_assert_int_eq(files[0].result, 1);
+	ck_assert_uint_eq(files[0].len, LEN);
+	ck_assert_int_eq(pread(files[0].fd, got, LEN + 1, 0), LEN);
+	ck_assert_mem_eq(got, data, LEN);
+	ck_assert_int_eq(files[1].result, 0);
+	ck_assert_int_eq(files[2].result, -1);
+	ck_assert_int_eq(files[2].why.kind, ERR_CORRUPT);
+	ck_assert_int_eq(files[3].result, 1);
+	ck_assert_uint_eq(files[3].len, 0);
+	ck_assert_int_eq(files[4].result, -1);
+	for (i = 0; i < n; i++)
+		close(files[i].fd);
+}
+END_TEST
+
+START_TEST(a_failing_call_never_makes_a_part_a_whole_file)
+{
+	static const int troubles[] = {EIO, SYS_SHORT};
+	struct ladder l = {
+	    .op = -1, .trouble = troubles[_i % 2], .stays = _i >= 2};
+	static uint8_t got[LEN];
+	struct err e = {0};
+
+	ck_assert_int_eq(transport_put(t, file, LEN, NAME, &e), 1);
+	do {
+		struct transport_file f = {
+		    .name = NAME, .max = LEN, .fd = empty_file("into")};
+
+		ladder_set(&l);
+		transport_fetch(t, &f, 1);
+		ladder_unset();
+		if (f.result == 1) {
+			ck_assert_uint_eq(f.len, LEN);
+			ck_assert_int_eq(pread(f.fd, got, LEN, 0), LEN);
+			ck_assert_mem_eq(got, data, LEN);
+		} else {
+			ck_assert_int_eq(f.result, -1);
+			ck_assert_int_ne(f.why.kind, ERR_NONE);
+		}
+		close(f.fd);
+		l.rung++;
+	} while (l.struck && l.rung < 50);
+	ck_assert_int_gt(l.rung, 3);
+	ck_assert_int_lt(l.rung, 50);
+}
+END_TEST
+
+static void
+is_small_file(const char *name, const char *text)
+{
+	struct err e = {0};
+	struct buf b = {0};
+
+	ck_assert_int_eq(transport_get(t, name, 100, &b, &e), 1);
+	ck_assert_uint_eq(b.len, strlen(text));
+	ck_assert_mem_eq(b.data, text, b.len);
+	buf_release(&b);
+}
+
+START_TEST(a_small_file_is_replaced_whole_or_not)
+{
+	struct ladder l = {.op = -1, .trouble = EIO, .stays = _i != 0};
+	struct err e = {0};
+	struct buf b = {0};
+	int done, got;
+
+	ck_assert_int_eq(
+	    transport_replace(t, "old", 3, "none/ack/x.ack", &e), -1);
+	ck_assert_int_eq(e.kind, ERR_RETRY);
+	do {
+		OK(transport_replace(t, "old", 3, STREAM "/ack/x.ack", &e));
+		is_small_file(STREAM "/ack/x.ack", "old");
+		ladder_set(&l);
+		done =
+		    transport_replace(t, "newer", 5, STREAM "/ack/x.ack", &e);
+		ladder_unset();
+		got = transport_get(t, STREAM "/ack/x.ack", 100, &b, &e);
+		ck_assert_int_eq(got, 1);
+		ck_assert(b.len == 5 || (done < 0 && b.len == 3));
+		l.rung++;
+	} while (l.struck && l.rung < 50);
+	ck_assert_int_gt(l.rung, 3);
+	buf_release(&b);
+}
+END_TEST
+
+START_TEST(files_are_looked_for_and_removed)
+{
+	struct err e = {0};
+
+	ck_assert_int_eq(transport_has(t, NAME, &e), 0);
+	ck_assert_int_eq(transport_has(t, "none/x.aim", &e), 0);
+	ck_assert_int_eq(transport_remove(t, "none/x.aim", &e), 0);
+	ck_assert_int_eq(transport_put(t, file, LEN, NAME, &e), 1);
+	ck_assert_int_eq(transport_has(t, NAME, &e), 1);
+	ck_assert_int_eq(transport_remove(t, NAME, &e), 1);
+	ck_assert_int_eq(transport_remove(t, NAME, &e), 0);
+	ck_assert_int_eq(count_visible(), 0);
+	ck_assert_int_eq(transport_remove(t, "../x", &e), -1);
+	ck_assert_int_eq(transport_has(t, "../x", &e), -1);
+}
+END_TEST
+
+START_TEST(folders_are_made_within_the_place_only)
+{
+	struct err e = {0};
+	struct stat st;
+
+	OK(transport_make_folder(t, "new/ack", &e));
+	OK(transport_make_folder(t, "new/ack", &e));
+	ck_assert_int_eq(fstatat(dir.fd, "in/new/ack", &st, 0), 0);
+	ck_assert(S_ISDIR(st.st_mode));
+	ck_assert_int_eq(st.st_mode & 0777, 0700);
+	ck_assert_int_eq(transport_make_folder(t, "../out", &e), -1);
+	ck_assert_int_eq(symlinkat("..", dir.fd, "in/link"), 0);
+	ck_assert_int_eq(transport_make_folder(t, "link", &e), -1);
+	ck_assert_int_eq(renameat(dir.fd, "in", dir.fd, "gone"), 0);
+	ck_assert_int_eq(transport_make_folder(t, "new/ack", &e), -1);
+	ck_assert_int_eq(e.kind, ERR_RETRY);
+	ck_assert_int_eq(fstatat(dir.fd, "in", &st, 0), -1);
+}
+END_TEST
+
 static const struct {
 	const char *url;
 	bool good;
@@ -406,6 +583,12 @@ main(void)
 	tcase_add_loop_test(c, a_hostile_name_is_refused, 0,
 	    sizeof(hostile) / sizeof(hostile[0]));
 	tcase_add_test(c, getting_is_bounded_and_absence_is_no_failure);
+	tcase_add_test(c, several_files_are_fetched_whole_each_with_its_result);
+	tcase_add_loop_test(
+	    c, a_failing_call_never_makes_a_part_a_whole_file, 0, 4);
+	tcase_add_loop_test(c, a_small_file_is_replaced_whole_or_not, 0, 2);
+	tcase_add_test(c, files_are_looked_for_and_removed);
+	tcase_add_test(c, folders_are_made_within_the_place_only);
 	tcase_add_loop_test(c, a_url_is_checked_before_anything_connects, 0,
 	    sizeof(urls) / sizeof(urls[0]));
 	tcase_add_test(c, percent_signs_in_a_folder_are_decoded);

@@ -11,14 +11,15 @@
 #   SSHD_PID SSHD_PORT SSHD_USER     the server
 #   SSHD_ROOT                        LANDING as the client names it
 #   SSHD_UPLOAD_KEY SSHD_ACK_KEY     what uploads, and what only reads
+#   SSHD_HUB_KEY                     what does both, removes and makes folders
 #   SSHD_KNOWN_HOSTS                 with exactly our host key
 sshd_start() {
 	local dir=$1 landing=$2 tries=0 chroot='' first='' key
 	local upload='internal-sftp -p realpath,open,write,close,rename'
-	local read_only='internal-sftp -R'
+	local read_only='internal-sftp -R' hub='internal-sftp'
 
 	mkdir -p "$dir" && chmod 755 "$dir" || return 1
-	for key in host upload ack; do
+	for key in host upload ack hub; do
 		[ -f "$dir/$key" ] ||
 			ssh-keygen -q -t ed25519 -N '' -C "aim-$key" \
 				-f "$dir/$key" || return 1
@@ -26,9 +27,11 @@ sshd_start() {
 	{
 		echo "restrict,command=\"$upload\" $(cat "$dir/upload.pub")"
 		echo "restrict,command=\"$read_only\" $(cat "$dir/ack.pub")"
+		echo "restrict,command=\"$hub\" $(cat "$dir/hub.pub")"
 	} >"$dir/authorized_keys"
 	chmod 644 "$dir/authorized_keys"
 	SSHD_UPLOAD_KEY=$dir/upload SSHD_ACK_KEY=$dir/ack
+	SSHD_HUB_KEY=$dir/hub
 	SSHD_KNOWN_HOSTS=$dir/known_hosts
 	SSHD_USER=$(id -un) SSHD_ROOT=$landing
 	if [ "$(id -u)" -eq 0 ]; then

@@ -5,9 +5,13 @@
  *   transport_tool put URL KEY KNOWN_HOSTS FOLDER FILE...
  *   transport_tool get URL KEY KNOWN_HOSTS NAME
  *   transport_tool check URL KEY KNOWN_HOSTS
+ *   transport_tool fetch URL KEY KNOWN_HOSTS MAX INTO NAME...
+ *   transport_tool replace URL KEY KNOWN_HOSTS NAME FILE
+ *   transport_tool remove|has|mkdir URL KEY KNOWN_HOSTS NAME
  *
  * "-" for KEY or KNOWN_HOSTS: none. Status 0 done, 1 RETRY or other, 3 the
- * name is taken or missing, 4 REFUSED, 5 FULL; the text goes to stderr.
+ * name is taken or missing, 4 REFUSED, 5 FULL, 6 CORRUPT; the text goes to
+ * stderr.
  */
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -15,7 +19,9 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int
 say(const struct err *e)
@@ -80,6 +86,88 @@ get_one(struct transport *t, const char *name, struct err *e)
 	return got == 1 ? 0 : 3;
 }
 
+/* Into the folder INTO, by the last part of each name; says what became of
+ * each that is not there afterwards. */
+static int
+fetch_all(struct transport *t, const char *max, const char *into, char **names,
+    struct err *e)
+{
+	static struct transport_file files[64];
+	static char paths[64][300];
+	size_t n = 0, i;
+	int status = 0;
+
+	for (; names[n] != NULL && n < 64; n++) {
+		const char *slash = strrchr(names[n], '/');
+
+		(void)snprintf(paths[n], sizeof(paths[n]), "%.200s/%.80s", into,
+		    slash == NULL ? names[n] : slash + 1);
+		files[n] = (struct transport_file){.name = names[n],
+		    .max = strtoull(max, NULL, 10),
+		    .fd = open(paths[n],
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+		if (files[n].fd < 0)
+			return err_sys(e, "create %s", paths[n]);
+	}
+	transport_fetch(t, files, n);
+	for (i = 0; i < n; i++) {
+		(void)close(files[i].fd);
+		if (files[i].result == 1)
+			continue;
+		(void)unlink(paths[i]);
+		(void)fprintf(stderr, "%s: %s\n", names[i],
+		    files[i].result == 0 ? "not there" : files[i].why.text);
+		if (files[i].result == 0 && status == 0)
+			status = 3;
+		if (files[i].result < 0)
+			status = files[i].why.kind == ERR_CORRUPT ? 6 : 1;
+	}
+	return status;
+}
+
+static int
+replace_one(
+    struct transport *t, const char *name, const char *file, struct err *e)
+{
+	AUTO(buf_release) struct buf b = {0};
+
+	if (io_read_file(AT_FDCWD, file, TRANSPORT_GET_LIMIT, &b, e) < 0)
+		return -1;
+	return transport_replace(t, b.data, b.len, name, e);
+}
+
+/* remove and has: 3 when it is not there. */
+static int
+small_one(
+    struct transport *t, const char *verb, const char *name, struct err *e)
+{
+	int got;
+
+	if (strcmp(verb, "mkdir") == 0)
+		return transport_make_folder(t, name, e);
+	got = strcmp(verb, "has") == 0 ? transport_has(t, name, e)
+				       : transport_remove(t, name, e);
+	if (got < 0)
+		return -1;
+	return got == 1 ? 0 : 3;
+}
+
+static int
+do_verb(struct transport *t, int argc, char **argv, struct err *e)
+{
+	const char *verb = argv[1];
+
+	if (strcmp(verb, "put") == 0 && argc > 5)
+		return put_all(t, argv[5], argv + 6, e);
+	if (strcmp(verb, "fetch") == 0 && argc > 7)
+		return fetch_all(t, argv[5], argv[6], argv + 7, e);
+	if (strcmp(verb, "replace") == 0 && argc == 7)
+		return replace_one(t, argv[5], argv[6], e);
+	if (strcmp(verb, "get") == 0)
+		return get_one(t, argc > 5 ? argv[5] : "", e);
+	return small_one(t, verb, argc > 5 ? argv[5] : "", e);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -90,8 +178,8 @@ main(int argc, char **argv)
 
 	if (argc < 5) {
 		(void)fprintf(stderr,
-		    "usage: transport_tool put|get|check URL "
-		    "KEY KNOWN_HOSTS [FOLDER FILE...|NAME]\n");
+		    "usage: transport_tool put|get|check|fetch|replace|remove|"
+		    "has|mkdir URL KEY KNOWN_HOSTS [WORDS...]\n");
 		return 2;
 	}
 	take(d.url, sizeof(d.url), argv[2]);
@@ -103,10 +191,7 @@ main(int argc, char **argv)
 		return 0;
 	if (transport_open(&d, false, &t, &e) < 0)
 		return say(&e);
-	if (strcmp(argv[1], "put") == 0 && argc > 5)
-		status = put_all(t, argv[5], argv + 6, &e);
-	else
-		status = get_one(t, argc > 5 ? argv[5] : "", &e);
+	status = do_verb(t, argc, argv, &e);
 	transport_close(t);
 	return status < 0 ? say(&e) : status;
 }

@@ -70,6 +70,45 @@ says 'larger than is accepted'
 	"$T/other/00000001-0000000000000001.aim" 2>/dev/null &&
 	fail "the reading account can write"
 
+say "files are fetched whole, what is missing or too large has its result"
+# with VERB WORD...: by the key that may do all.
+with() { "$TOOL" "$1" "$URL" "$SSHD_HUB_KEY" "$SSHD_KNOWN_HOSTS" "${@:2}"; }
+mkdir "$T/got"
+names=()
+for ((i = 1; i <= 20; i++)); do
+	printf -v name "$FOLDER/00000001-%016x.aim" "$i"
+	names+=("$name")
+done
+must with fetch 1000000 "$T/got" "${names[@]}"
+for name in "${names[@]##*/}"; do
+	same "$T/files/$name" "$T/got/$name"
+done
+expect 3 with fetch 1000000 "$T/got" "${names[0]}" "$FOLDER/none.aim"
+says 'none.aim: not there'
+expect 6 with fetch 307199 "$T/got" "${names[0]}"
+says 'larger than the 307199 bytes'
+expect 0 with fetch 307200 "$T/got" "${names[0]}"
+
+say "small files are replaced, looked for and removed; folders are made"
+echo one >"$T/one" && echo two >"$T/two"
+for text in one two two; do
+	must with replace "$FOLDER/x.begin" "$T/$text"
+	same "$T/$text" "$IN/x.begin"
+done
+[ -z "$(find "$IN" -name '.*.part')" ] || fail "temporary names are left"
+expect 0 with has "$FOLDER/x.begin"
+expect 0 with remove "$FOLDER/x.begin"
+expect 3 with remove "$FOLDER/x.begin"
+expect 3 with has "$FOLDER/x.begin"
+must with mkdir "$FOLDER/new/ack"
+must with mkdir "$FOLDER/new/ack"
+[ -d "$IN/new/ack" ] || fail "no folder was made"
+must with replace "$FOLDER/new/ack/x.ack" "$T/one"
+expect 4 "$TOOL" replace "$URL" "$SSHD_ACK_KEY" "$SSHD_KNOWN_HOSTS" \
+	"$FOLDER/new/ack/x.ack" "$T/two"
+same "$T/one" "$IN/new/ack/x.ack"
+rm -r "$IN/new"
+
 say "another server's key: nothing is sent"
 ssh-keygen -q -t ed25519 -N '' -f "$T/stranger"
 echo "[127.0.0.1]:$SSHD_PORT $(cut -d' ' -f1,2 "$T/stranger.pub")" \
