@@ -164,6 +164,9 @@ open_one(struct capture *c, uint32_t i, struct err *e)
 	if (check_times(c, v, &seen, path, e) < 0)
 		return -1;
 	learn(v, &seen);
+	/* Reading ahead would fill the page cache with large folios, in which
+	 * the program's small writes cost several times more. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	c->volume_fd[i] = STEAL_FD(fd);
 	return 0;
 }
