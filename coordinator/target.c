@@ -16,6 +16,19 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+/*
+ * Large writes, a base above all, make large folios in the page cache, and in
+ * those each small write walks over all blocks of its folio: at 4 KiB that is
+ * most of what redriving costs. What was written in large pieces is let go
+ * when it is durable; nobody reads a mirror's cache.
+ */
+#define LARGE (UINT64_C(64) << 10)
+#define LARGE_RANGES 64u
+
+struct target_range {
+	uint64_t from, to;
+};
+
 struct target {
 	int fd;
 	enum volume_kind kind;
@@ -23,6 +36,8 @@ struct target {
 	uint32_t block; /* bytes; device requests are aligned to it */
 	bool dirty;
 	bool can_punch; /* the file system or device zeroes by itself */
+	struct target_range large[LARGE_RANGES]; /* since the last sync */
+	uint32_t large_count;
 	char path[1024];
 };
 
@@ -190,11 +205,39 @@ target_read(struct target *t, void *to, size_t len, uint64_t off, struct err *e)
 						      : 0;
 }
 
+/* What does not fit stays cached: that costs time, nothing else. */
+static void
+note_large(struct target *t, uint64_t off, uint64_t len)
+{
+	struct target_range *last =
+	    t->large_count > 0 ? &t->large[t->large_count - 1] : NULL;
+
+	if (last != NULL && last->to == off)
+		last->to += len;
+	else if (t->large_count < LARGE_RANGES)
+		t->large[t->large_count++] =
+		    (struct target_range){off, off + len};
+}
+
+static void
+let_go_large(struct target *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->large_count; i++)
+		(void)posix_fadvise(t->fd, (off_t)t->large[i].from,
+		    (off_t)(t->large[i].to - t->large[i].from),
+		    POSIX_FADV_DONTNEED);
+	t->large_count = 0;
+}
+
 int
 target_write(
     struct target *t, const void *from, size_t len, uint64_t off, struct err *e)
 {
 	t->dirty = true;
+	if (len >= LARGE)
+		note_large(t, off, len);
 	return io_write_at(t->fd, from, len, off, e) < 0
 		   ? err_at(e, "%s", t->path)
 		   : 0;
@@ -305,5 +348,6 @@ target_sync(struct target *t, struct err *e)
 	if (io_fdatasync(t->fd, t->path, e) < 0)
 		return -1;
 	t->dirty = false;
+	let_go_large(t);
 	return 0;
 }
