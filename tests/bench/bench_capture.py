@@ -14,16 +14,20 @@ import json
 import os
 import signal
 import statistics
+import time
 
 from figures import Case
-from lab import (GIB, MIB, Replica, Skipped, fill, free_bytes, session,
-                 stat_fields)
+from lab import (GIB, MIB, Replica, Skipped, Trouble, fill, free_bytes,
+                 session, stat_fields)
 
 NS_LIMIT = 1000
 PAST = "1 MiB sequential, past the dirty limit"
 
 
 LOW_LIMIT = 256 * MIB
+SYNCED = "4 KiB random, fdatasync each"
+TWIN = "4 KiB random, fdatasync each, against a twin"
+AFTER_BASE = "4 KiB random, after a base"
 
 
 def put_vm(name, text):
@@ -66,6 +70,12 @@ def dirty_limit():
     raise Skipped("/proc/vmstat does not tell the dirty limit")
 
 
+def synced(k):
+    """All extents were written to before the clock starts."""
+    return ["--sync", "--warm", str(16 * MIB // k), "--total",
+            str(64 * MIB // k)]
+
+
 def plans(quick):
     """(name, arguments of the writer, better, target)."""
     k = 64 if quick else 1
@@ -79,8 +89,8 @@ def plans(quick):
     yield "4 KiB random, 1 thread", page, "less", ("added", NS_LIMIT)
     yield ("4 KiB random, 2 threads", [*page, "--threads", "2"], "less",
            ("added", NS_LIMIT))
-    yield ("4 KiB random, fdatasync each",
-           ["--sync", "--total", str(64 * MIB // k)], "less", ("ratio", 0.95))
+    yield SYNCED, synced(k), "less", ("ratio", 0.95)
+    yield TWIN, synced(k), "less", ("ratio", 0.95)
     yield ("4 KiB random, O_DIRECT",
            ["--direct", "--total", str(128 * MIB // k)], "less", None)
     yield ("1 MiB sequential",
@@ -130,6 +140,28 @@ class Turns:
         out = self.lab.run(*self.writer(*words, self.plain))
         return json.loads(out)
 
+    def beside_twin(self, words):
+        """Uncaptured, while a program that knows nothing of AIM makes as many
+        bytes durable a second time on this disk, in files of 4 MiB."""
+        alone = self.uncaptured(words)
+        rate = alone["bytes"] * 10**9 // alone["elapsed_ns"]
+        folder = self.lab.path("twin")
+        os.makedirs(folder, exist_ok=True)
+        twin = self.lab.start(self.lab.program("bench_twin"), folder,
+                              str(rate), log="twin.log")
+        try:
+            deadline = time.monotonic() + 20
+            while "ready" not in self.lab.tail(twin):
+                if twin.poll() is not None or time.monotonic() > deadline:
+                    raise Trouble(f"bench_twin: {self.lab.tail(twin)}")
+                time.sleep(0.01)
+            out = self.lab.run(*self.writer(*words, self.lab.path("plain.img")))
+            if twin.poll() is not None:
+                raise Trouble(f"bench_twin: {self.lab.tail(twin)}")
+        finally:
+            self.lab.stop(twin)
+        return json.loads(out)
+
     def captured(self, words):
         return json.loads(self.beside(
             lambda: self.lab.run(*self.replica.captured(
@@ -142,11 +174,12 @@ class Turns:
         return result["bytes"] / result["elapsed_ns"] * 1000
 
     def case(self, name, words, better, target, pairs):
+        baseline = self.beside_twin if name == TWIN else self.uncaptured
         c = Case("capture", name, "ns" if better == "less" else "MB/s",
-                 better, "uncaptured", target)
+                 better, "twin" if name == TWIN else "uncaptured", target)
         cpu = []
         for i in range(pairs):
-            sides = [self.uncaptured, self.captured]
+            sides = [baseline, self.captured]
             first = i % 2
             pair = [sides[first](words), sides[1 - first](words)]
             theirs, ours = pair[::-1] if first else pair
@@ -183,12 +216,44 @@ def run(options, make_lab):
             yield turns.case(name, words, better, target, options.pairs)
         turns.settle()
         turns.replica.compare()
+    if options.only in AFTER_BASE:
+        yield after_a_base(options, make_lab)
     if options.only in PAST:
         with contextlib.ExitStack() as stack:
             if not options.quick:
                 stack.enter_context(low_dirty_limit())
             case = past_the_limit(options, make_lab)
         yield case
+
+
+def forget(path):
+    """The page cache lets go of the file."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
+
+
+def after_a_base(options, make_lab):
+    """How the volume's page cache is made that taking a base leaves behind."""
+    size = (16 if options.quick else 256) * MIB
+    words = ["--total", str(size // 4)]
+    c = Case("capture", AFTER_BASE, "ns", "less", "uncaptured")
+    for i in range(options.pairs):
+        with make_lab() as lab:
+            for name in ("plain.img", "volume.img"):
+                fill(lab.path(name), size)
+                forget(lab.path(name))
+            turns = Turns(lab, Replica(lab, size).start(), options.companions)
+            sides = [turns.uncaptured, turns.captured]
+            pair = [sides[i % 2](words), sides[1 - i % 2](words)]
+            theirs, ours = pair[::-1] if i % 2 else pair
+            c.add(turns.figure(theirs, "less"), turns.figure(ours, "less"))
+            turns.settle()
+            turns.replica.compare()
+    c.notes.append("neither was in the page cache before the base")
+    return c
 
 
 def past_the_limit(options, make_lab):

@@ -1,12 +1,13 @@
 # bench: programs that tests/bench/bench.py runs; docs/benchmarks.md.
 noinst_PROGRAMS += tests/bench/bench_writer tests/bench/bench_queue \
-	tests/bench/bench_redrive tests/bench/bench_ship
+	tests/bench/bench_redrive tests/bench/bench_ship tests/bench/bench_twin
 noinst_PROGRAMS += tests/bench/bench_calls
 tests_bench_bench_calls_SOURCES = tests/bench/bench_calls.c
 tests_bench_bench_calls_LDADD = -ldl
 dist_noinst_SCRIPTS += tests/bench/bench_calls.sh
 tests_bench_bench_writer_SOURCES = tests/bench/bench_writer.c
 tests_bench_bench_writer_LDADD = -lpthread
+tests_bench_bench_twin_SOURCES = tests/bench/bench_twin.c
 tests_bench_bench_queue_SOURCES = tests/bench/bench_queue.c
 tests_bench_bench_redrive_SOURCES = tests/bench/bench_redrive.c \
 	tests/bench/bench_chain.c tests/bench/bench_chain.h
