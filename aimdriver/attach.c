@@ -267,6 +267,9 @@ join(struct capture *c, struct err *e)
 		return -1;
 	if ((c->flags & CAPTURE_INSPECT) == 0 && volumes_open(c, e) < 0)
 		return -1;
+	if ((c->flags & (CAPTURE_WRITER | CAPTURE_RECORDER)) != 0 &&
+	    wal_attach(c, e) < 0)
+		return -1;
 	volumes_index(c);
 	move_all_up(c);
 	return 0;

@@ -410,6 +410,20 @@ transact(struct job *j, int64_t *n)
 	return CHUNK_DONE;
 }
 
+/*
+ * Has another process the volume for itself (wal.h)? What its log does not
+ * have would be undone by a redo. That never makes a file smaller, so it may
+ * grow.
+ */
+static bool
+is_taken(const struct job *j)
+{
+	uint32_t v = j->req->volume;
+
+	return wal_is_set(j->c->ctl, v) && j->c->wal_own != v + 1 &&
+	       !(j->req->op == OP_RESIZE && j->off >= j->size);
+}
+
 static int64_t
 one_chunk(struct job *j, int64_t *n)
 {
@@ -417,6 +431,13 @@ one_chunk(struct job *j, int64_t *n)
 
 	if (r != 0)
 		return r;
+	if (__builtin_expect(is_taken(j), 0)) {
+		hold_release_range(j->c, &j->hold);
+		(void)trouble(j->c,
+		    "nbdkit serves %s with commit=wal and has it for itself",
+		    j->volume->path);
+		return -EBUSY;
+	}
 	if (__builtin_expect(is_capturing(j->c), 1))
 		r = transact(j, n);
 	else if (is_passing_through(j->c) && remember(j) < 0)

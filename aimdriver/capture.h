@@ -134,6 +134,9 @@ enum {
 	 * how they changed), and has the group for itself: REFUSED while
 	 * programs capture in it, and they wait. */
 	CAPTURE_RECORDER = 1u << 3,
+	/* With WRITER: attaches although a volume is to be redone from its
+	 * log first (wal.h), in order to do that. */
+	CAPTURE_REDO = 1u << 4,
 };
 
 /*
@@ -142,7 +145,9 @@ enum {
  * PASSTHROUGH),
  * checks each volume's path, device, inode and, on the first attach, size and
  * times (9.12: REFUSED, "changed outside AIM"). Descriptors are close-on-exec
- * and >= 1000 where the limit allows.
+ * and >= 1000 where the limit allows. A writer is REFUSED while a volume of the
+ * group is to be redone from its log (wal.h, design 9.14); a log whose owner
+ * was killed is ended by a flush of its volume.
  */
 int capture_attach(const char *home, const struct uuid *group, unsigned flags,
     struct capture **out, struct err *e) CHECKED;
@@ -201,8 +206,9 @@ struct capture_req {
  * (*) Captures and carries out one request, in transactions of at most
  * CAPTURE_CHUNK. Returns bytes done (RESIZE, ZERO and DISCARD: 0), or -errno
  * as the plain call would: what the disk said, or -ENOSPC (spool full, policy
- * fail), -EFAULT never (the driver guards the copy), -EIO (our own trouble:
- * the text is kept for capture_trouble).
+ * fail), -EBUSY (another process has the volume for itself, wal.h), -EFAULT
+ * never (the driver guards the copy), -EIO (our own trouble: the text is kept
+ * for capture_trouble).
  */
 int64_t capture_submit(struct capture *c, const struct capture_req *req);
 
@@ -347,6 +353,7 @@ struct capture_status {
 	bool needs_recovery; /* booted without having been closed cleanly */
 	bool lost;	     /* or because the control file was made anew */
 	bool suspect;	     /* a flush failed, or a gap was recorded */
+	bool needs_redo;     /* a volume is to be redone from its log (wal.h) */
 	bool attached;	     /* somebody else is attached as a writer */
 	uint32_t segments, segments_free;
 	uint64_t boots;

@@ -471,6 +471,14 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 	uint64_t next = next_number(c);
 	uint32_t i;
 
+	if (wal_any(c)) {
+		/* What is redone may be older than what a clean close has
+		 * left: it is copied in afterwards in any case. */
+		atomic_store(&ctl->needs_redo, 1);
+		unclean = unclean || p.mode != CAPTURE_OFF;
+		if (unclean)
+			atomic_store(&ctl->marks, MARK_UNCLEAN);
+	}
 	if (unclean) {
 		/* Known for good before anything is thrown away. */
 		if (atomic_load(&ctl->needs_recovery) == RECOVERY_NONE)

@@ -107,8 +107,12 @@ struct control {
 	uint64_t seed;
 	_Atomic uint64_t volumes;	 /* control_join_volumes */
 	_Atomic uint32_t needs_recovery; /* RECOVERY_* */
-	uint32_t spare;
+	_Atomic uint32_t needs_redo;	 /* a volume in `wal`, of its log */
 	_Atomic uint64_t boots;
+
+	/* the second sector, as right: a bit for each volume whose clients
+	 * were told that a log has what the disk may not (wal.h) */
+	_Alignas(512) _Atomic uint64_t wal[JOURNAL_VOLUME_LIMIT / 64];
 
 	/* reservation: one writer at a time, under `reserve` */
 	_Alignas(4096) struct control_lock reserve;
@@ -139,6 +143,8 @@ struct control {
 };
 
 _Static_assert(offsetof(struct control, boots) + 8 <= 512, "one sector");
+_Static_assert(offsetof(struct control, wal) == 512, "the second sector");
+_Static_assert(offsetof(struct control, reserve) == 4096, "the first page");
 
 /* From a lock to what its owner keeps of it in memory of its own: lock.c. */
 #define CONTROL_SHADOW                                                         \
@@ -243,6 +249,7 @@ struct capture {
 	unsigned flags;
 	bool read_only;
 	uint32_t volume_count; /* private copy: cannot be changed under us */
+	uint32_t wal_own;      /* 1 + the volume whose log we write; 0: none */
 	uint64_t seed;
 	struct uuid group;
 	int dir, control_fd, segments_fd, attached_fd, activity_fd;
@@ -482,6 +489,26 @@ void futex_wake_all(_Atomic uint32_t *word);
 /* status.c: sizes that changed outside AIM, into the stream. Everything is
  * locked. */
 int volumes_note_resizes(struct capture *c, struct err *e) CHECKED;
+
+/* ---- wal_state.c ---- */
+static inline bool
+wal_is_set(const struct control *ctl, uint32_t volume)
+{
+	return (atomic_load_explicit(
+		    &ctl->wal[volume / 64], memory_order_relaxed) >>
+		       volume % 64 &
+		   1) != 0;
+}
+bool wal_any(const struct capture *c);
+/* From now on no other process may write to the volume. Durable. */
+int wal_set(struct capture *c, uint32_t volume, struct err *e) CHECKED;
+/* The disk has all that the log had. Durable. */
+int wal_clear(struct capture *c, uint32_t volume, struct err *e) CHECKED;
+/* A flush of the volume has failed: what its log has must go there again. */
+void wal_lost(struct capture *c, uint32_t volume);
+/* What an attaching writer has to see to first. REFUSED when a log must be
+ * redone. The volumes are open. */
+int wal_attach(struct capture *c, struct err *e) CHECKED;
 
 /* ---- attached.c ---- */
 /*

@@ -38,7 +38,11 @@ libaimdriver_a_SOURCES += \
 	aimdriver/span.c \
 	aimdriver/status.c \
 	aimdriver/sync.c \
-	aimdriver/volume.c
+	aimdriver/volume.c \
+	aimdriver/wal.c aimdriver/wal.h \
+	aimdriver/wal_file.c aimdriver/wal_file.h \
+	aimdriver/wal_redo.c \
+	aimdriver/wal_state.c
 
 # the logwrites driver: main.c reads options; the rest is its library
 noinst_LIBRARIES += liblogwrites.a

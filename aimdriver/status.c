@@ -57,6 +57,7 @@ capture_status(struct capture *c, struct capture_status *out)
 	    .needs_recovery = atomic_load(&ctl->needs_recovery) != 0,
 	    .lost = atomic_load(&ctl->needs_recovery) == RECOVERY_LOST,
 	    .suspect = atomic_load(&ctl->suspect) != 0,
+	    .needs_redo = atomic_load(&ctl->needs_redo) != 0,
 	    .attached = somebody_writes(c),
 	    .boots = atomic_load(&ctl->boots),
 	};
@@ -249,6 +250,11 @@ capture_set_mode(struct capture *c, enum capture_mode mode, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "the group was not closed cleanly before the machine "
 		    "stopped: it must be recovered first");
+	/* What is redone is captured by nobody: it comes before a copy. */
+	if (mode == CAPTURE_ON && atomic_load(&c->ctl->needs_redo) != 0)
+		return err_set(e, ERR_REFUSED,
+		    "a volume is to be redone from the log of commit=wal: "
+		    "start its nbdkit");
 	/* The long part without the locks. */
 	if (mode == CAPTURE_ON && volumes_sync(c, e) < 0)
 		return err_at(e, "change the mode");
@@ -269,6 +275,10 @@ capture_recover(struct capture *c, uint64_t next, struct err *e)
 
 	if (next == 0 || next > UINT64_C(1) << 62)
 		return err_set(e, ERR_REFUSED, "no such transaction number");
+	if (atomic_load(&c->ctl->needs_redo) != 0)
+		return err_set(e, ERR_REFUSED,
+		    "a volume is to be redone from the log of commit=wal: "
+		    "start its nbdkit");
 	hold_everything(&h);
 	if (hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "recover the group");

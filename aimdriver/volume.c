@@ -288,6 +288,7 @@ volumes_sync(struct capture *c, struct err *e)
 		if (io_fsync(own >= 0 ? own : c->volume_fd[i], path, e) < 0) {
 			/* What the kernel has lost it has lost for good. */
 			atomic_store(&c->ctl->suspect, 1);
+			wal_lost(c, i);
 			return -1;
 		}
 	}
@@ -442,6 +443,7 @@ capture_flush_volumes(struct capture *c, struct err *e)
 		if (io_fdatasync(c->volume_fd[i], path, e) < 0) {
 			/* What the kernel has lost it has lost for good. */
 			atomic_store(&c->ctl->suspect, 1);
+			wal_lost(c, i);
 			return -1;
 		}
 	}

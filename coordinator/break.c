@@ -193,7 +193,7 @@ break_open(struct source *s, struct err *e)
 		return 0;
 	}
 	s->must_break = true;
-	return break_run(s, e);
+	return st.needs_redo ? 0 : break_run(s, e);
 }
 
 /* Is it enough to copy in what is marked for this one? Not when its last
@@ -333,8 +333,16 @@ break_done(struct source *s)
 int
 break_run(struct source *s, struct err *e)
 {
+	struct capture_status st;
 	bool any;
 
+	/* What is copied in comes from the volumes: they come first. */
+	capture_status(s->capture, &st);
+	if (st.needs_redo)
+		return err_set(e, ERR_RETRY,
+		    "group %s: a volume served by nbdkit with commit=wal is to "
+		    "be redone from its log: start that nbdkit",
+		    s->group.name);
 	if (source_has_tip(s) && store_note(s, false, e) < 0)
 		return -1;
 	if (queue_recoveries(s, &any, e) < 0 || capture_anew(s, any, e) < 0)

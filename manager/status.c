@@ -271,6 +271,10 @@ judge_source(struct home *h, struct status_group *g)
 {
 	char text[REASON_LIMIT];
 
+	if (g->capture.needs_redo)
+		worse(g, STATUS_UNCLEAN,
+		    "a volume served by nbdkit with commit=wal is to be redone "
+		    "from its log: start that nbdkit");
 	if (note_of(
 		h, &g->source->uuid, "source", "reason", text, sizeof(text)) &&
 	    text[0] != 0)

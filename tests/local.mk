@@ -39,7 +39,8 @@ UNIT_TESTS += \
 	tests/check_capture_sync \
 	tests/check_capture_volume \
 	tests/check_capture_lock \
-	tests/check_rebuild
+	tests/check_rebuild \
+	tests/check_wal
 tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_SOURCES = tests/check_capture.c \
@@ -53,6 +54,8 @@ tests_check_capture_volume_SOURCES = tests/check_capture_volume.c \
 tests_check_capture_lock_SOURCES = tests/check_capture_lock.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_rebuild_SOURCES = tests/check_rebuild.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_wal_SOURCES = tests/check_wal.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 	tests/capture_rig.c tests/capture_rig.h

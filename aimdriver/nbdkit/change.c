@@ -22,6 +22,7 @@
 struct change {
 	nbdkit_next *next;
 	struct nf_client *client;
+	enum aim_op op;
 	const uint8_t *buf; /* the client's; NULL: zeroes */
 	struct iovec iov;   /* the same, for the core */
 	uint32_t flags;	    /* for the plugin */
@@ -92,11 +93,14 @@ static int
 pass_on(const struct change *ch, const void *data, uint64_t len, uint64_t off,
     int *sys)
 {
+	uint32_t flags = ch->flags;
+
+	/* The log is what must have it. */
+	if (nf_disk.wal != NULL)
+		flags &= ~(uint32_t)NBDKIT_FLAG_FUA;
 	if (ch->buf == NULL)
-		return ch->next->zero(
-		    ch->next, (uint32_t)len, off, ch->flags, sys);
-	return ch->next->pwrite(
-	    ch->next, data, (uint32_t)len, off, ch->flags, sys);
+		return ch->next->zero(ch->next, (uint32_t)len, off, flags, sys);
+	return ch->next->pwrite(ch->next, data, (uint32_t)len, off, flags, sys);
 }
 
 static int64_t
@@ -122,7 +126,34 @@ issue(void *ctx, const void *data, uint64_t len, uint64_t off, uint64_t done,
 	}
 	if (!proven && !nf_probe_end(&probe, ch->client, data))
 		return -EIO;
+	if (nf_disk.wal != NULL)
+		wal_stage(nf_disk.wal, ch->op, off, len, data);
 	return (int64_t)len;
+}
+
+static int
+flush_disk(void *ctx)
+{
+	nbdkit_next *next = ctx;
+	int sys = 0;
+
+	if (next->flush(next, 0, &sys) == 0)
+		return 0;
+	return sys > 0 ? -sys : -EIO;
+}
+
+/* commit=wal: all that is on the disk is in the log, too. */
+static int
+sync_log(nbdkit_next *next, int *err)
+{
+	struct err e = {0};
+
+	if (wal_commit(nf_disk.wal, flush_disk, next, &e) == 0)
+		return 0;
+	nbdkit_error("aim: %s: commit=wal: %s; nbdkit must be started again",
+	    nf_disk.path, e.text);
+	*err = EIO;
+	return -1;
 }
 
 /* What is captured is durable in the journal, too, before the answer. */
@@ -177,6 +208,7 @@ submit(struct change *ch, struct capture_req *req, uint32_t flags, int *err)
 	if (is_refused(ch->client, err))
 		return -1;
 	ch->flags = flags;
+	ch->op = req->op;
 	req->volume = nf_disk.volume;
 	req->place = CAPTURE_AT;
 	req->ctx = ch;
@@ -193,7 +225,10 @@ submit(struct change *ch, struct capture_req *req, uint32_t flags, int *err)
 	}
 	if (r < 0)
 		return fail(r, err);
-	return (flags & NBDKIT_FLAG_FUA) != 0 ? sync_journal(err) : 0;
+	if ((flags & NBDKIT_FLAG_FUA) == 0)
+		return 0;
+	return nf_disk.wal != NULL ? sync_log(ch->next, err)
+				   : sync_journal(err);
 }
 
 int
@@ -239,7 +274,10 @@ nf_flush(nbdkit_next *next, void *handle, uint32_t flags, int *err)
 	struct nf_client *c = handle;
 	int r;
 
-	if (is_refused(c, err) || next->flush(next, flags, err) < 0)
+	if (is_refused(c, err))
+		return -1;
+	if (nf_disk.wal != NULL ? sync_log(next, err) < 0
+				: next->flush(next, flags, err) < 0)
 		return -1;
 	if (!c->writes)
 		return 0;

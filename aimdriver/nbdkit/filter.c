@@ -17,6 +17,8 @@
 
 static struct nf_config config;
 static const char *commit = "local";
+static bool logs; /* commit=wal */
+static uint64_t wal_size = WAL_SIZE_DEFAULT;
 static pid_t joined; /* the process that has attached */
 
 static int
@@ -47,6 +49,17 @@ keep_path(const char **to, const char *value)
 }
 
 static int
+take_size(const char *value)
+{
+	int64_t size = nbdkit_parse_size(value);
+
+	if (size < 0)
+		return -1;
+	wal_size = (uint64_t)size;
+	return 0;
+}
+
+static int
 on_config(nbdkit_next_config *next, nbdkit_backend *backend, const char *key,
     const char *value)
 {
@@ -58,6 +71,8 @@ on_config(nbdkit_next_config *next, nbdkit_backend *backend, const char *key,
 		return keep(&config.volume, value);
 	if (strcmp(key, "commit") == 0)
 		return keep(&commit, value);
+	if (strcmp(key, "wal-size") == 0)
+		return take_size(value);
 	/* The plugin's; we want to know, too. */
 	if (strcmp(key, "file") == 0 && keep_path(&config.file, value) < 0)
 		return -1;
@@ -71,14 +86,13 @@ check_commit(void)
 		nf_disk.journal = commit[0] == 'j';
 		return 0;
 	}
-	if (strcmp(commit, "wal") == 0)
-		nbdkit_error("aim: commit=wal is not built in this release; "
-			     "use commit=journal, which waits for the disk and "
-			     "the journal");
-	else
-		nbdkit_error("aim: commit=%s: it is 'local' (the disk) or "
-			     "'journal' (the disk and the journal)",
-		    commit);
+	logs = strcmp(commit, "wal") == 0;
+	if (logs)
+		return 0;
+	nbdkit_error("aim: commit=%s: it is 'local' (the disk), 'journal' (the "
+		     "disk and the journal) or 'wal' (a log instead of the "
+		     "disk)",
+	    commit);
 	return -1;
 }
 
@@ -109,7 +123,9 @@ on_get_ready(int thread_model)
 	struct err e = {0};
 
 	(void)thread_model;
-	if (nf_find(&config, &e) < 0)
+	if (nf_find(&config, &e) < 0 ||
+	    (logs && wal_open(nf_disk.capture, nf_disk.volume, wal_size,
+			 &nf_disk.wal, &e) < 0))
 		return refuse(&e);
 	joined = getpid();
 	return 0;
@@ -118,16 +134,25 @@ on_get_ready(int thread_model)
 static int
 on_after_fork(nbdkit_backend *backend)
 {
+	struct err e = {0};
+
 	(void)backend;
 	if (getpid() != joined)
 		capture_after_fork(nf_disk.capture);
+	if (logs && wal_start(nf_disk.wal, &e) < 0)
+		return refuse(&e);
 	return 0;
 }
 
 static void
 on_cleanup(nbdkit_backend *backend)
 {
+	struct err e = {0};
+
 	(void)backend;
+	if (wal_close(nf_disk.wal, &e) < 0)
+		(void)refuse(&e);
+	nf_disk.wal = NULL;
 	capture_detach(nf_disk.capture);
 	nf_disk.capture = NULL;
 	if (nf_disk.fd >= 0)
@@ -220,7 +245,9 @@ on_can_fua(nbdkit_next *next, void *handle)
 	"home=DIR               The site's home (default: $AIM_HOME, else\n"   \
 	"                       " DEFAULT_HOME ").\n"                          \
 	"volume=PATH            Which volume, where it is not clear.\n"        \
-	"commit=local|journal   What a flush waits for (default: local)."
+	"commit=local|journal|wal\n"                                           \
+	"                       What a flush waits for (default: local).\n"    \
+	"wal-size=SIZE          Of the log of commit=wal (default: 64M)."
 
 static struct nbdkit_filter filter = {
     .name = "aim",

@@ -13,7 +13,7 @@
 #ifndef AIMDRIVER_NBDKIT_FILTER_H
 #define AIMDRIVER_NBDKIT_FILTER_H
 
-#include "aimdriver/capture.h"
+#include "aimdriver/wal.h"
 
 #include <nbdkit-filter.h>
 #include <stdatomic.h>
@@ -23,7 +23,8 @@ struct nf_disk {
 	struct capture *capture;
 	uint32_t volume;
 	enum volume_kind kind;
-	bool journal; /* commit=journal */
+	bool journal;	 /* commit=journal */
+	struct wal *wal; /* commit=wal */
 	char path[1024];
 	int fd; /* of path, for looking */
 };
@@ -42,7 +43,8 @@ struct nf_client {
 struct nf_config {
 	const char *home, *group, *volume, *file;
 };
-/* Attaches to the group and fills nf_disk. REFUSED when it is not clear. */
+/* Attaches to the group, redoes what is to be redone, and fills nf_disk.
+ * REFUSED when it is not clear, or another nbdkit has the volume for itself. */
 int nf_find(const struct nf_config *config, struct err *e) CHECKED;
 
 /* ---- proof.c: is the plugin's disk the volume? ---- */

@@ -129,6 +129,21 @@ detach(struct capture **c)
 	capture_detach(*c);
 }
 
+/* What a crash has left of commit=wal, before anybody is served. */
+static int
+redo(struct capture *c, struct err *e)
+{
+	uint64_t n;
+
+	if (wal_redo(c, &n, e) < 0)
+		return -1;
+	if (n > 0)
+		nbdkit_debug("aim: %ju changes were redone from the log of "
+			     "commit=wal",
+		    (uintmax_t)n);
+	return 0;
+}
+
 int
 nf_find(const struct nf_config *k, struct err *e)
 {
@@ -139,10 +154,14 @@ nf_find(const struct nf_config *k, struct err *e)
 	uint32_t i = 0;
 
 	if (find_group(k, &group, e) < 0 ||
-	    capture_attach(k->home, &group, CAPTURE_WRITER, &c, e) < 0 ||
-	    find_volume(c, k, &i, e) < 0)
+	    capture_attach(
+		k->home, &group, CAPTURE_WRITER | CAPTURE_REDO, &c, e) < 0 ||
+	    find_volume(c, k, &i, e) < 0 || redo(c, e) < 0)
 		return -1;
 	capture_volume_get(c, i, &v);
+	if (wal_is_taken(c, i))
+		return err_set(e, ERR_REFUSED,
+		    "another nbdkit serves %s with commit=wal", v.path);
 	fd = open(v.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return err_sys(e, "open %s", v.path);

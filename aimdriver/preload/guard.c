@@ -125,7 +125,8 @@ px_submit(const struct px_target *t, const struct capture_req *req)
 		again = r == -EINTR && !px_self.interrupts;
 		px_leave();
 	} while (again);
-	if (unlikely(r == -EIO) && capture_trouble(t->group)[0] != '\0')
+	if (unlikely(r == -EIO || r == -EBUSY) &&
+	    capture_trouble(t->group)[0] != '\0')
 		px_say(PX_TROUBLE, "%s: %s", px_program(),
 		    capture_trouble(t->group));
 	errno = saved;

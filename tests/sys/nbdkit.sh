@@ -33,8 +33,8 @@ refused file "$T/disk.img" group=nobody
 says "no group 'nobody'"
 refused file "$T/other.img" group=vm
 says 'is no volume of group vm'
-refused file "$T/disk.img" group=vm commit=wal
-says 'commit=wal is not built'
+refused file "$T/disk.img" group=vm commit=wal wal-size=1M
+says 'a log of changes has 8 MiB'
 refused file "$T/disk.img" group=vm commit=later
 says "it is 'local'"
 refused file "$T/disk.img" group=vm volume="$T/fs.img"

@@ -160,10 +160,11 @@ for ((round = 1; round <= rounds; round++)); do
 		"$T/notes")
 	[ ${#lost[@]} -eq 0 ] || fail "noted beyond the end: ${lost[*]}"
 
-	# The source goes on, with the other kind of commit.
-	case $((round % 2)) in
+	# The source goes on, with another kind of commit.
+	case $((round % 3)) in
 	0) mount_disk commit=local ;;
-	1) mount_disk commit=journal ;;
+	1) mount_disk commit=wal wal-size=8M ;;
+	2) mount_disk commit=journal ;;
 	esac
 	database "$T/mnt/data"
 done

@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# With commit=wal every flush that was answered survives a power loss.
+# shellcheck source=tests/sys/lib.sh
+
+# A mount namespace of our own, where the boot id can be changed and file
+# systems mounted.
+if [ -z "${AIM_UNSHARED:-}" ] && [ "$(id -u)" -eq 0 ]; then
+	AIM_UNSHARED=1 exec unshare --mount --propagation unchanged \
+		bash "$0" "$@"
+fi
+. "$(dirname "$0")/lib.sh"
+need nbdinfo python3 losetup mkfs.ext4 mkfs.xfs strace
+# shellcheck source=tests/nbd.sh
+. "$TOP/tests/nbd.sh"
+/usr/bin/python3 -c 'import nbd' 2>/dev/null || skip "needs python3-libnbd"
+is_root || skip "needs root: file systems are mounted and shut down"
+mount --make-private /proc || skip "needs a mount namespace"
+RANDOM=${AIM_SEED:-$$}
+say "AIM_SEED=${AIM_SEED:-$$}"
+stamps() { /usr/bin/python3 "$TOP/tests/sys/nbd_stamps.py" "$@"; }
+PARTS=(here disks)
+DISK=$T/disks/disk.img MIRROR=$T/disk.mir
+LOST=0 # rounds in which the disk alone would not have been enough
+
+boot() {
+	cat /proc/sys/kernel/random/uuid >"$T/boot_id"
+	mount --bind "$T/boot_id" /proc/sys/kernel/random/boot_id ||
+		fail "cannot change the boot id"
+}
+at_end 'while umount /proc/sys/kernel/random/boot_id 2>/dev/null; do :; done'
+
+mount_part() {
+	local loop=LOOP_$1
+	mount "${!loop}" "$T/$1" || fail "mount $1"
+	at_end "umount -l $T/$1 2>/dev/null"
+}
+umount_part() { within 10 umount "$T/$1" 2>/dev/null || fail "umount $1"; }
+
+for part in "${PARTS[@]}"; do
+	mkdir -p "$T/$part"
+	truncate -s 320M "$T/$part.fs"
+	loop=$(losetup --find --show "$T/$part.fs" 2>/dev/null) ||
+		skip "needs loop devices"
+	printf -v "LOOP_$part" %s "$loop"
+	at_end "losetup -d $loop"
+done
+
+begin_writer() {
+	rm -f "$T/log"
+	cp "$DISK" "$T/before" || fail "cp"
+	FIRST=$NEXT
+	stamps write "$URI" "$FIRST" "$T/log" 2>>"$T/writer.log" &
+	WRITER=$!
+	within 20 test -s "$T/log" || fail "the writer does not begin"
+}
+
+# lose_power MS [OPTION...]: in MS milliseconds, or as `power` is told.
+lose_power() {
+	local ms=$1 part
+	shift
+	"$BUILD/tests/sys/power" -t "$ms" "$@" -p "$(coordinator "$HERE")" \
+		-p "$NBDKIT" "$T/here" "$T/disks" >"$T/power.out" || fail "power"
+	murder "$HERE"
+	slay "$NBDKIT"
+	wait "$NBDKIT" 2>/dev/null
+	# shellcheck disable=SC2086 # a list of numbers
+	gone $SLAIN
+	[ -z "$WRITER" ] || wait "$WRITER" || fail "the writer: status $?"
+	WRITER=
+	for part in "${PARTS[@]}"; do
+		umount_part "$part"
+		mount_part "$part"
+	done
+	boot
+	rm -f "$HERE/state/coordinator.sock"
+}
+
+durable() { stamps durable "$T/before" "$DISK" "$FIRST" "$(tail -n 1 "$T/log")"; }
+
+is_refused() {
+	expect "$1" captured g dd if=/dev/zero of="$DISK" bs=4k count=1 \
+		conv=notrunc status=none
+	says "$2"
+}
+
+# recovered: the disk has been redone; all goes on.
+recovered() {
+	must durable
+	settled g
+	same "$DISK" "$MIRROR" "the mirror"
+	is here g 'g["epoch"]' $((EPOCH + 1)) || fail "the epoch"
+	EPOCH=$((EPOCH + 1))
+	NEXT=$((FIRST + 10000000))
+}
+
+lost() {
+	durable >"$T/quietly" 2>&1 || LOST=$((LOST + 1))
+	say "$(tail -n 1 "$T/log") was durable; without the log: $(
+		tail -n 1 "$T/quietly")"
+}
+
+round() {
+	begin_writer
+	lose_power $((RANDOM % 900 + 100))
+	lost
+	# What the mirror has is of before, and a prefix.
+	must stamps prefix "$T/before" "$MIRROR" "$FIRST" >"$T/quietly"
+
+	is_refused 125 'redone from its log first'
+	start "$HERE"
+	within 10 waits || fail "the coordinator does not say what it waits for"
+	is here g 'g["epoch"]' "$EPOCH" || fail "an epoch before the redo"
+	serve_disk g "$DISK" "$@"
+	recovered
+}
+waits() { [[ $(ask here g 'g["reason"]') == *redone* ]]; }
+
+# killed_redo: the redo is killed at some of its writes, and the power is lost
+# once more.
+killed_redo() {
+	local n
+	begin_writer
+	lose_power $((RANDOM % 300 + 300))
+	lost
+	for n in 1 $((RANDOM % 30 + 2)) 60; do
+		strace -f -qq -o "$T/strace" -e trace=pwrite64 \
+			-e inject=pwrite64:signal=KILL:when=$n \
+			nbdkit -f -U "$SOCKET" --filter="$FILTER" file "$DISK" \
+			group=g home="$HERE" commit=wal wal-size=8M \
+			>>"$T/nbdkit.log" 2>&1 && fail "the redo was not killed"
+		is_refused 125 'redone from its log first'
+	done
+	umount_part disks
+	mount_part disks
+	boot
+	is_refused 125 'redone from its log first'
+	start "$HERE"
+	serve_disk g "$DISK" commit=wal wal-size=8M
+	recovered
+}
+
+filesystem() {
+	local fs=$1 part
+	for part in "${PARTS[@]}"; do
+		quietly mkfs."$fs" -q -"$([ "$fs" = xfs ] && echo f || echo F)" \
+			"$T/$part.fs"
+		mount_part "$part"
+	done
+	rm -rf "$THERE" "$T/landing" "$MIRROR"
+	sites
+	truncate -s 16M "$DISK"
+	quietly here volume add disk "$DISK" --group g
+	VOLUMES=("g:disk")
+	pair g file
+	both
+	here base g --wait || fail "base: status $?"
+	serve_disk g "$DISK" commit=wal wal-size=8M
+	EPOCH=1 NEXT=1 WRITER=
+
+	round commit=wal wal-size=8M
+	round commit=local
+	stop_disk
+	serve_disk g "$DISK" commit=wal wal-size=8M
+	killed_redo
+	[ -z "$LONG" ] || for ((i = 0; i < 10; i++)); do
+		round commit=wal wal-size=8M
+	done
+
+	say "others meanwhile, and after nbdkit alone was killed"
+	is_refused 1 'has it for itself'
+	expect 1 nbdkit -f -U - --filter="$FILTER" file "$DISK" group=g \
+		home="$HERE" --run true
+	says 'another nbdkit serves'
+	begin_writer
+	sleep 0.3
+	kill_disk
+	wait "$WRITER" || fail "the writer: status $?"
+	must durable
+	must captured g dd if=/dev/urandom of="$DISK" bs=4k count=1 \
+		conv=notrunc status=none
+	settled g
+	same "$DISK" "$MIRROR" "the mirror"
+	stop "$HERE"
+	stop "$THERE"
+	for part in "${PARTS[@]}"; do
+		umount_part "$part"
+	done
+}
+
+filesystem ext4
+[ -z "$LONG" ] || filesystem xfs
+[ $LOST -gt 0 ] || fail "no power was lost: the disk always had everything"
+pass
