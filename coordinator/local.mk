@@ -46,6 +46,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/extents.c coordinator/extents.h \
 	coordinator/job.c coordinator/job.h \
 	coordinator/prune.c \
+	coordinator/secret.c coordinator/secret.h \
 	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \
 	coordinator/sftp_explain.c coordinator/sftp_url.c \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
@@ -56,9 +57,11 @@ libcoordinator_a_SOURCES += \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
 	coordinator/watch.c coordinator/watch.h \
+	coordinator/transfer.c coordinator/transfer.h \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_dir.h \
-	coordinator/transport_dir_place.c coordinator/transport_sftp.c
+	coordinator/transport_dir_place.c coordinator/transport_sftp.c \
+	coordinator/url.c coordinator/url.h
 
 # the mirror's side: receive, apply, acknowledge
 libcoordinator_a_SOURCES += \

@@ -8,14 +8,16 @@
 #define COORDINATOR_SFTP_URL_H
 
 #include "common/err.h"
+#include "coordinator/url.h"
 
 #include <stdint.h>
 
 struct sftp_url {
 	char user[64];
-	char host[256]; /* IPv6 without brackets */
+	char host[URL_HOST_LIMIT]; /* IPv6 without brackets */
 	uint16_t port;
-	char dir[1024]; /* absolute, without a slash at the end; "" for / */
+	char dir[URL_DIR_LIMIT]; /* absolute, without a slash at the end; "" for
+				    / */
 };
 
 int sftp_url_parse(

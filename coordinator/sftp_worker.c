@@ -12,19 +12,15 @@
 #include "coordinator/ssh_key.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define UPLOAD_BUFFER (2L << 20)
 #define LOW_SPEED_BYTES 512L
 #define LOW_SPEED_SECONDS 20L
 #define CONNECT_MS 15000L
-#define SLOWEST_RATE 16 /* bytes in a millisecond: 16 kB/s */
-#define LIMIT_MS 60000u
 
 struct worker {
 	const struct sftp_setup *setup;
@@ -38,16 +34,8 @@ struct worker {
 	bool too_large;
 	struct err write_trouble;
 	size_t got;
-	uint8_t data[TRANSPORT_GET_LIMIT];
+	struct sftp_answer answer;
 };
-
-uint32_t
-sftp_limit_ms(uint64_t len)
-{
-	uint64_t ms = LIMIT_MS + len / SLOWEST_RATE;
-
-	return ms < UINT32_MAX / 2 ? (uint32_t)ms : UINT32_MAX / 2;
-}
 
 static size_t
 read_file(char *to, size_t size, size_t n, void *ctx)
@@ -71,9 +59,9 @@ keep_data(char *from, size_t size, size_t n, void *ctx)
 	struct worker *w = ctx;
 	size_t len = size * n;
 
-	if (len > sizeof(w->data) - w->got || w->got + len > w->len)
+	if (len > sizeof(w->answer.data) - w->got || w->got + len > w->len)
 		return 0;
-	memcpy(w->data + w->got, from, len);
+	memcpy(w->answer.data + w->got, from, len);
 	w->got += len;
 	return len;
 }
@@ -190,8 +178,8 @@ transfer(struct worker *w, uint64_t len, struct curl_slist *after)
 	CURL *c = w->curl;
 
 	w->detail[0] = '\0';
-	(void)curl_easy_setopt(
-	    c, CURLOPT_TIMEOUT_MS, (long)sftp_limit_ms(len) - 5000);
+	(void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
+	    (long)(transfer_limit_ms(len) - TRANSFER_MARGIN_MS));
 	(void)curl_easy_setopt(c, CURLOPT_POSTQUOTE, after);
 	return curl_easy_perform(c);
 }
@@ -417,78 +405,42 @@ serve(struct worker *w, const struct sftp_ask *ask, struct err *e)
 	return err_set(e, ERR_FATAL, "a worker was asked for nothing known");
 }
 
-/* 1, or 0 when nobody is there any more. *fd is -1 when none came along. */
-static int
-receive_ask(int sock, struct sftp_ask *ask, int *fd)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {.iov_base = ask, .iov_len = sizeof(*ask)};
-	struct msghdr m = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.bytes,
-	    .msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *c;
-	ssize_t n;
-
-	do
-		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(*ask))
-		return 0;
-	ask->name[sizeof(ask->name) - 1] = '\0';
-	*fd = -1;
-	c = CMSG_FIRSTHDR(&m);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
-	    c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	return 1;
-}
-
 static bool
-send_answer(struct worker *w, struct sftp_answer *a)
+send_answer(struct worker *w, const struct sftp_answer *a)
 {
-	struct iovec iov[2] = {{.iov_base = a, .iov_len = sizeof(*a)},
-	    {.iov_base = w->data, .iov_len = a->len}};
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = a->len > 0 ? 2 : 1};
-	ssize_t n;
-
-	do
-		n = sendmsg(w->sock, &m, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n >= 0;
+	return transfer_send(w->sock, a, SFTP_ANSWER_HEAD + a->len, -1, NULL) ==
+	       0;
 }
 
 void
-sftp_worker_run(int sock, const struct sftp_setup *setup)
+sftp_worker_run(int sock, const void *setup)
 {
 	static struct worker the_worker; /* too large for a stack */
 	struct worker *w = &the_worker;
+	struct sftp_answer *a = &w->answer;
 	struct sftp_ask ask;
 
 	*w = (struct worker){
 	    .setup = setup, .sock = sock, .known_hosts = -1, .fd = -1};
 	if (curl_global_init(CURL_GLOBAL_ALL) != 0)
-		_exit(1);
-	while (receive_ask(sock, &ask, &w->fd) == 1) {
-		struct sftp_answer a = {0};
+		return;
+	while (
+	    transfer_receive(sock, &ask, sizeof(ask), &w->fd) == sizeof(ask)) {
 		struct err e = {0};
 
-		a.result = serve(w, &ask, &e);
-		a.kind = e.kind;
-		a.len =
-		    ask.op == SFTP_GET && a.result == 1 ? (uint32_t)w->got : 0;
-		a.got = w->off;
-		(void)snprintf(a.text, sizeof(a.text), "%.*s",
-		    (int)sizeof(a.text) - 1, e.text);
+		ask.name[sizeof(ask.name) - 1] = '\0';
+		a->result = serve(w, &ask, &e);
+		a->kind = e.kind;
+		a->len =
+		    ask.op == SFTP_GET && a->result == 1 ? (uint32_t)w->got : 0;
+		a->got = w->off;
+		(void)snprintf(a->text, sizeof(a->text), "%.*s",
+		    (int)sizeof(a->text) - 1, e.text);
 		cleanup_fd(&w->fd);
 		w->fd = -1;
-		if (!send_answer(w, &a))
+		if (!send_answer(w, a))
 			break;
 	}
 	if (w->curl != NULL)
 		curl_easy_cleanup(w->curl);
-	_exit(0);
 }

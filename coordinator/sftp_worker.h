@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sftp_worker: one SFTP connection in a process of its own. The transfer
- * library and the one below it can hang, spin, or be attacked by a server;
- * here they hold no lock, no journal and no key but their own, and whoever
- * waits for them may kill them.
- *
- * Over a SOCK_SEQPACKET pair: one ask (with a file's descriptor, when it needs
- * one), one answer (with what was fetched behind it, for GET). The worker ends
- * when the other side closes, or dies.
+ * sftp_worker: one SFTP connection in a process of its own (transfer.h): one
+ * ask (with a file's descriptor, when it needs one), one answer (with what was
+ * fetched behind it, for GET).
  */
 #ifndef COORDINATOR_SFTP_WORKER_H
 #define COORDINATOR_SFTP_WORKER_H
 
 #include "coordinator/sftp_url.h"
+#include "coordinator/transfer.h"
 #include "coordinator/transport.h"
+
+#include <stddef.h>
 
 struct sftp_setup {
 	struct sftp_url url;
@@ -43,13 +41,12 @@ struct sftp_answer {
 	uint32_t len; /* bytes that follow */
 	uint64_t got; /* FETCH: bytes that were written */
 	char text[400];
+	uint8_t data[TRANSPORT_GET_LIMIT];
 };
+#define SFTP_ANSWER_HEAD offsetof(struct sftp_answer, data)
 
-/* How long a transfer of so many bytes may take at most. */
-uint32_t sftp_limit_ms(uint64_t len);
-
-/* Serves asks until `sock` is closed. For a forked child: never returns. */
-_Noreturn void sftp_worker_run(int sock, const struct sftp_setup *setup);
+/* Serves asks until `sock` is closed; `setup`: struct sftp_setup. */
+transfer_fn sftp_worker_run;
 
 /* For the worker: text and kind from what the library says. */
 int sftp_explain(int code, const char *detail, enum sftp_ask_op op,

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "coordinator/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-
-#define KEY_FILE_LIMIT 65536u
 
 /* ---- the private key ---- */
 
@@ -118,37 +117,11 @@ check_text(const char *path, const char *pem, struct err *e)
 int
 ssh_key_check(const char *path, struct err *e)
 {
-	AUTO_CLOSE int fd =
-	    open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	AUTO(buf_release) struct buf b = {0};
-	struct stat st;
-	ssize_t n;
-	int done;
+	AUTO(secret_release) struct buf b = {0};
 
-	if (fd < 0)
-		return err_sys(e, "open key file %s", path);
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, "stat %s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(
-		    e, ERR_REFUSED, "%s is not a regular file", path);
-	if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-		return err_set(e, ERR_REFUSED,
-		    "%s can be read by others: it must be owned by the user of "
-		    "the coordinator and have mode 0600",
-		    path);
-	if (st.st_size > KEY_FILE_LIMIT)
-		return err_set(
-		    e, ERR_REFUSED, "%s is too large for a key", path);
-	if (buf_room(&b, (size_t)st.st_size + 1, e) < 0)
+	if (secret_read("key file", path, &b, e) < 0)
 		return -1;
-	n = io_read_some_at(fd, b.data, (size_t)st.st_size, 0, e);
-	if (n < 0)
-		return err_at(e, "%s", path);
-	b.data[n] = '\0';
-	done = check_text(path, (const char *)b.data, e);
-	explicit_bzero(b.data, (size_t)n);
-	return done;
+	return check_text(path, (const char *)b.data, e);
 }
 
 /* ---- known_hosts ---- */

@@ -17,26 +17,18 @@
 #include "coordinator/ssh_key.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define WORKERS 3
 #define BEAT_MS 500
-#define SOCKET_ROOM (1 << 17)
 #define NS_PER_MS UINT64_C(1000000)
 
 struct connection {
-	pid_t pid; /* 0: none */
-	int sock;
+	struct transfer process;
 	bool busy, proven;
 	uint64_t until_ns; /* monotonic, while busy */
 	uint32_t limit_ms;
@@ -50,7 +42,6 @@ struct sftp_transport {
 	struct err failed; /* of a put that was handed over; kind 0: none */
 	/* the last answer of a get */
 	struct sftp_answer answer;
-	uint8_t data[TRANSPORT_GET_LIMIT];
 };
 
 static struct sftp_transport *
@@ -101,7 +92,7 @@ sftp_open(const struct destination_config *d, bool for_acks,
 	s = &t->setup;
 	t->base.ops = &transport_sftp_ops;
 	for (i = 0; i < WORKERS; i++)
-		t->connections[i].sock = -1;
+		t->connections[i].process = TRANSFER_NONE;
 	if (sftp_url_parse(transport_url(d, for_acks), &s->url, e) < 0)
 		return -1;
 	(void)snprintf(
@@ -116,102 +107,30 @@ sftp_open(const struct destination_config *d, bool for_acks,
 
 /* ---- processes ---- */
 
-/* Ends a worker, whatever it is doing. */
 static void
 stop(struct connection *c)
 {
-	if (c->pid > 0) {
-		(void)kill(c->pid, SIGKILL);
-		while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	cleanup_fd(&c->sock);
-	*c = (struct connection){.sock = -1};
-}
-
-/* In the child: nothing of the parent's may stay open or be inherited. */
-_Noreturn static void
-be_worker(int sock, pid_t parent, const struct sftp_setup *setup)
-{
-	struct sigaction act = {.sa_handler = SIG_DFL};
-	sigset_t none;
-	int sig;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pulse_use(NULL);
-	if (getppid() != parent)
-		_exit(1);
-	for (sig = 1; sig < NSIG; sig++)
-		(void)sigaction(sig, &act, NULL);
-	act.sa_handler = SIG_IGN;
-	(void)sigaction(SIGPIPE, &act, NULL);
-	(void)sigaction(SIGINT, &act, NULL); /* the parent decides */
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (sock != 3 && dup2(sock, 3) < 0)
-		_exit(1);
-	(void)close_range(4, ~0u, 0);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_NAME, "aim-sftp");
-	sftp_worker_run(3, setup);
+	transfer_stop(&c->process);
+	*c = (struct connection){.process = TRANSFER_NONE};
 }
 
 static int
 start(struct sftp_transport *t, struct connection *c, struct err *e)
 {
-	pid_t parent = getpid(), pid;
-	int pair[2], room = SOCKET_ROOM;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, "make a socket pair");
-	(void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	pid = fork();
-	if (pid < 0) {
-		(void)err_sys(e, "fork");
-		cleanup_fd(&pair[0]);
-		cleanup_fd(&pair[1]);
-		return -1;
-	}
-	if (pid == 0)
-		be_worker(pair[1], parent, &t->setup);
-	cleanup_fd(&pair[1]);
-	*c = (struct connection){.pid = pid, .sock = pair[0]};
-	return 0;
+	return transfer_start(
+	    &c->process, "aim-sftp", sftp_worker_run, &t->setup, e);
 }
 
 static int
 hand_over(
     struct connection *c, const struct sftp_ask *ask, int fd, struct err *e)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct sftp_ask copy = *ask;
-	struct iovec iov = {.iov_base = &copy, .iov_len = sizeof(copy)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *h;
-	ssize_t n;
-
-	if (fd >= 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-	}
-	do
-		n = sendmsg(c->sock, &m, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		(void)err_sys(e, "hand a transfer to its process");
+	if (transfer_send(c->process.sock, ask, sizeof(*ask), fd, e) < 0) {
 		stop(c);
 		return -1;
 	}
 	c->busy = true;
-	c->limit_ms = sftp_limit_ms(ask->len);
+	c->limit_ms = transfer_limit_ms(ask->len);
 	c->until_ns = clock_mono_ns() + c->limit_ms * NS_PER_MS;
 	return 0;
 }
@@ -229,15 +148,9 @@ static void
 take_answer(struct sftp_transport *t, struct connection *c)
 {
 	struct sftp_answer *a = &t->answer;
-	struct iovec iov[2] = {{.iov_base = a, .iov_len = sizeof(*a)},
-	    {.iov_base = t->data, .iov_len = sizeof(t->data)}};
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t n;
+	size_t n = transfer_receive(c->process.sock, a, sizeof(*a), NULL);
 
-	do
-		n = recvmsg(c->sock, &m, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(*a) || a->len != (size_t)n - sizeof(*a)) {
+	if (n < SFTP_ANSWER_HEAD || a->len != n - SFTP_ANSWER_HEAD) {
 		*a = (struct sftp_answer){.result = -1, .kind = ERR_RETRY};
 		(void)snprintf(a->text, sizeof(a->text),
 		    "the process of a transfer has died");
@@ -285,7 +198,8 @@ find_ready(struct sftp_transport *t, int wait_ms)
 		if (!c->busy)
 			continue;
 		of[n] = c;
-		p[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
+		p[n++] =
+		    (struct pollfd){.fd = c->process.sock, .events = POLLIN};
 	}
 	if (poll(p, (nfds_t)n, wait_ms) <= 0)
 		return NULL;
@@ -382,11 +296,11 @@ choose(struct sftp_transport *t, bool *fresh)
 		struct connection *c = &t->connections[i];
 
 		*fresh = false;
-		if (c->pid > 0 && !c->busy)
+		if (c->process.pid > 0 && !c->busy)
 			return c;
 		any = any || c->busy;
 		proven = proven || c->proven;
-		if (c->pid == 0 && none == NULL)
+		if (c->process.pid == 0 && none == NULL)
 			none = c;
 	}
 	*fresh = true;
@@ -459,7 +373,7 @@ sftp_get(struct transport *base, const char *name, size_t max, struct buf *out,
 
 	if (found <= 0)
 		return found;
-	if (buf_add(&got, t->data, t->answer.len, e) < 0)
+	if (buf_add(&got, t->answer.data, t->answer.len, e) < 0)
 		return -1;
 	buf_swap(out, &got);
 	return 1;
