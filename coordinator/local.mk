@@ -44,6 +44,11 @@ libcoordinator_a_SOURCES += \
 	coordinator/backoff.c coordinator/backoff.h \
 	coordinator/break.c coordinator/cool.c coordinator/copyin.c \
 	coordinator/extents.c coordinator/extents.h \
+	coordinator/http.c coordinator/http.h coordinator/http_check.c \
+	coordinator/http_curl.c coordinator/http_explain.c \
+	coordinator/http_header.c \
+	coordinator/http_url.c coordinator/http_url.h \
+	coordinator/http_worker.c coordinator/http_worker.h \
 	coordinator/job.c coordinator/job.h \
 	coordinator/prune.c \
 	coordinator/secret.c coordinator/secret.h \
