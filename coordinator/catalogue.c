@@ -61,6 +61,14 @@ static const char schema[] =
     " id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL,"
     " subject TEXT NOT NULL, text TEXT NOT NULL) STRICT;";
 
+/* Came later: it is added to a catalogue that has none. A release that does
+ * not know it knows none of the destinations that need it either. */
+static const char later_schema[] =
+    "CREATE TABLE IF NOT EXISTS destination_option("
+    " destination TEXT NOT NULL REFERENCES destination(uuid)"
+    " ON DELETE CASCADE, name TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY(destination, name)) STRICT;";
+
 static int
 set_up(sqlite3 *db, bool write, struct err *e)
 {
@@ -233,7 +241,8 @@ catalogue_open(
 			    why.text, shell_word(h->path, home, sizeof(home)));
 		return err_set(e, why.kind, "%s", why.text);
 	}
-	if (write && write_groups(c, e) < 0)
+	if (write &&
+	    (sql_exec(c->db, later_schema, e) < 0 || write_groups(c, e) < 0))
 		return -1;
 	*out = STEAL(c);
 	return 0;
@@ -258,6 +267,7 @@ catalogue_create(struct home *h, struct err *e)
 	    "PRAGMA application_id=%d; PRAGMA user_version=%d;", CATALOGUE_ID,
 	    CATALOGUE_VERSION);
 	if (catalogue_begin(c, e) < 0 || sql_exec(c->db, schema, e) < 0 ||
+	    sql_exec(c->db, later_schema, e) < 0 ||
 	    sql_run(c->db, e, "INSERT INTO site VALUES(1,?,?)", "tu",
 		h->site_name, &h->site) < 0 ||
 	    sql_exec(c->db, pragma, e) < 0)

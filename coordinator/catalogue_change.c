@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "coordinator/catalogue_db.h"
+#include "coordinator/destination_option.h"
 #include "coordinator/sql.h"
 
 #define EVENT_LIMIT 10000
@@ -63,12 +64,26 @@ int
 catalogue_add_destination(
     struct catalogue *c, const struct destination_config *d, struct err *e)
 {
-	return sql_run(c->db, e,
-	    "INSERT INTO destination VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-	    "uutuutktttttbi", &d->uuid, &d->group, d->name, &d->mirror,
-	    &d->mirror_site, d->mirror_site_name, &d->mirror_key, d->url,
-	    d->ack_url, d->key_file, d->known_hosts, d->ack_key_file,
-	    (int)d->paused, (int64_t)d->prune_at);
+	struct destination_config copy = *d;
+
+	if (sql_run(c->db, e,
+		"INSERT INTO destination VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		"uutuutktttttbi", &d->uuid, &d->group, d->name, &d->mirror,
+		&d->mirror_site, d->mirror_site_name, &d->mirror_key, d->url,
+		d->ack_url, d->key_file, d->known_hosts, d->ack_key_file,
+		(int)d->paused, (int64_t)d->prune_at) < 0)
+		return -1;
+	for (size_t i = 0; i < destination_option_count; i++) {
+		const struct destination_option *o = &destination_options[i];
+		const char *value = destination_option_text(&copy, o);
+
+		if (value[0] != '\0' &&
+		    sql_run(c->db, e,
+			"INSERT INTO destination_option VALUES(?,?,?)", "utt",
+			&d->uuid, o->name, value) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int

@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "coordinator/catalogue_db.h"
+#include "coordinator/destination_option.h"
 #include "coordinator/sql.h"
 
 #include <stdlib.h>
@@ -130,12 +131,65 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 	return more;
 }
 
+/* A catalogue that was not written since then has no such table. */
 static int
-load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
+has_options(struct catalogue *c, bool *out, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
 	int more;
 
+	if (sql_open(c->db, &st, e,
+		"SELECT 1 FROM sqlite_schema WHERE type='table'"
+		" AND name='destination_option'",
+		"") < 0)
+		return -1;
+	more = sql_step(st, e);
+	if (more < 0)
+		return -1;
+	*out = more == 1;
+	return 0;
+}
+
+static int
+load_options(struct catalogue *c, struct destination_config *d, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	const struct destination_option *o;
+	char name[NAME_LIMIT], value[PATH_MAX];
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT name, value FROM destination_option"
+		" WHERE destination=?",
+		"u", &d->uuid) < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		if (sql_row(st, e, "tt", name, sizeof(name), value,
+			sizeof(value)) < 0)
+			return -1;
+		o = destination_option_find(name);
+		if (o == NULL)
+			return err_set(e, ERR_REFUSED,
+			    "catalogue.db: destination %s has the option '%s', "
+			    "which this release does not know: use the release "
+			    "that wrote it, or a newer one",
+			    d->name, name);
+		if (strlen(value) >= o->room)
+			return impossible(e, name, d->name);
+		(void)strcpy(destination_option_text(d, o), value);
+	}
+	return more;
+}
+
+static int
+load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	bool options;
+	int more;
+
+	if (has_options(c, &options, e) < 0)
+		return -1;
 	if (sql_open(c->db, &st, e,
 		"SELECT d.uuid, d.source, g.stream, d.name, d.mirror,"
 		" d.mirror_site, d.mirror_site_name, d.mirror_key, d.url,"
@@ -164,6 +218,8 @@ load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
 			return impossible(e, "prune_at", d->name);
 		d->prune_at = (enum prune_at)prune;
 		s->destination_count++;
+		if (options && load_options(c, d, e) < 0)
+			return -1;
 	}
 	return more;
 }

@@ -47,11 +47,15 @@ struct destination_config {
 	struct uuid mirror, mirror_site; /* from the pairing text */
 	struct sign_public mirror_key;
 	char mirror_site_name[NAME_LIMIT];
-	char url[2048];	    /* file:///DIR or sftp://user@host:port/DIR */
+	char url[2048];	    /* see transport.h for the schemes */
 	char ack_url[2048]; /* "" : the same */
 	char key_file[PATH_MAX], known_hosts[PATH_MAX], ack_key_file[PATH_MAX];
 	bool paused;
 	enum prune_at prune_at;
+	/* What only some transports have: see destination_option.h. */
+	char ca_file[PATH_MAX], credentials_file[PATH_MAX];
+	char ack_credentials_file[PATH_MAX];
+	char pin[256], proxy[256];
 };
 
 struct mirror_volume_config {

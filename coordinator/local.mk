@@ -33,6 +33,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/notify.h coordinator/notify.c \
 	coordinator/supervisor.h coordinator/supervisor.c coordinator/once.c \
 	coordinator/config.h \
+	coordinator/destination_option.c coordinator/destination_option.h \
 	coordinator/home.h coordinator/home.c coordinator/home_open.c \
 	coordinator/home_note.c coordinator/home_quarantine.c \
 	coordinator/home_site.h coordinator/home_site.c \
@@ -65,7 +66,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/transfer.c coordinator/transfer.h \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_dir.h \
-	coordinator/transport_dir_place.c coordinator/transport_sftp.c \
+	coordinator/transport_dir_place.c coordinator/transport_https.c \
+	coordinator/transport_sftp.c \
 	coordinator/url.c coordinator/url.h
 
 # the mirror's side: receive, apply, acknowledge

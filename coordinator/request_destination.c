@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request_destination: destination-add (name, group, url, pairing,
- * fingerprint, key, known-hosts, ack-url, ack-key, prune-at),
+ * fingerprint, key, known-hosts, ack-url, ack-key, prune-at, and those of
+ * destination_option.h),
  * destination-pause (name, group, paused), destination-remove. */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "coordinator/destination_option.h"
 #include "coordinator/transport.h"
 
 #include <errno.h>
@@ -83,6 +85,7 @@ static int
 take_options(struct change *ch, struct destination_config *d, struct err *e)
 {
 	const char *prune = change_text(ch, "prune-at");
+	const struct destination_option *o = destination_options;
 
 	if (copy_text(ch, "url", d->url, sizeof(d->url), e) < 0 ||
 	    copy_text(ch, "ack-url", d->ack_url, sizeof(d->ack_url), e) < 0 ||
@@ -92,6 +95,10 @@ take_options(struct change *ch, struct destination_config *d, struct err *e)
 	    copy_text(
 		ch, "ack-key", d->ack_key_file, sizeof(d->ack_key_file), e) < 0)
 		return -1;
+	for (; o < destination_options + destination_option_count; o++)
+		if (copy_text(ch, o->name, destination_option_text(d, o),
+			o->room, e) < 0)
+			return -1;
 	d->prune_at =
 	    strcmp(prune, "stored") == 0 ? PRUNE_STORED : PRUNE_APPLIED;
 	if (prune[0] != 0 && d->prune_at == PRUNE_APPLIED &&

@@ -10,6 +10,8 @@
 static const struct transport_ops *const transports[] = {
     &transport_dir_ops,
     &transport_sftp_ops,
+    &transport_https_ops,
+    &transport_http_ops,
 };
 #define TRANSPORTS (sizeof(transports) / sizeof(transports[0]))
 
@@ -32,8 +34,8 @@ find(const char *url, struct err *e)
 			return transports[i];
 	}
 	(void)err_set(e, ERR_REFUSED,
-	    "\"%s\" is no URL that files can be sent to: use file:///DIR or "
-	    "sftp://USER@HOST:PORT/DIR",
+	    "\"%s\" is no URL that files can be sent to: use file:///DIR, "
+	    "sftp://USER@HOST:PORT/DIR or https://HOST:PORT/DIR",
 	    name_quote(url, strlen(url), shown, sizeof(shown)));
 	return NULL;
 }

@@ -30,7 +30,7 @@ struct transport_file {
 };
 
 struct transport_ops {
-	const char *scheme; /* "file", "sftp" */
+	const char *scheme; /* "file", "sftp", "https" */
 	/* Checks URL and options without connecting. */
 	int (*check)(
 	    const struct destination_config *d, bool for_acks, struct err *e);
@@ -128,6 +128,7 @@ int transport_part_name(
 void transport_file_done(
     struct transport_file *f, int result, uint64_t len, const struct err *why);
 
-extern const struct transport_ops transport_dir_ops, transport_sftp_ops;
+extern const struct transport_ops transport_dir_ops, transport_sftp_ops,
+    transport_https_ops, transport_http_ops;
 
 #endif

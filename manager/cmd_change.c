@@ -256,7 +256,12 @@ run_destination_add(struct args *a)
 	    client_add(&m, a, "prune-at", &e) < 0 ||
 	    add_file(&m, a, "key", &e) < 0 ||
 	    add_file(&m, a, "known-hosts", &e) < 0 ||
-	    add_file(&m, a, "ack-key", &e) < 0)
+	    add_file(&m, a, "ack-key", &e) < 0 ||
+	    add_file(&m, a, "ca", &e) < 0 ||
+	    add_file(&m, a, "credentials", &e) < 0 ||
+	    add_file(&m, a, "ack-credentials", &e) < 0 ||
+	    client_add(&m, a, "pin", &e) < 0 ||
+	    client_add(&m, a, "proxy", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }

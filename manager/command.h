@@ -63,6 +63,7 @@ int run_destination_list(struct args *a);
 int run_destination_pause(struct args *a);
 int run_destination_resume(struct args *a);
 int run_destination_remove(struct args *a);
+int run_destination_template(struct args *a);
 int run_base(struct args *a);
 int run_run(struct args *a);
 int run_status(struct args *a);

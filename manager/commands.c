@@ -60,15 +60,35 @@ static const struct option_spec pause_mirror_options[] = {
 };
 static const struct option_spec destination_add_options[] = {
     {"group", "GROUP", "the group that is sent there"},
-    {"url", "URL", "file:///DIR or sftp://USER@HOST[:PORT]/DIR"},
+    {"url", "URL", "file:///DIR, sftp://USER@HOST/DIR, https://HOST/DIR"},
     {"pairing", "FILE", "what 'mirror export' printed at the other site"},
     {"fingerprint", "HEX", "what 'mirror export' told; checked"},
-    {"key", "FILE", "private SSH key for uploads"},
-    {"known-hosts", "FILE", "the server's key, as in known_hosts(5)"},
+    {"key", "FILE", "private key for uploads (SSH; TLS with certificate)"},
+    {"known-hosts", "FILE", "sftp: the server's key, as in known_hosts(5)"},
+    {"credentials", "FILE", "https: USER:PASSWORD or bearer TOKEN"},
+    {"ca", "FILE", "https: who signed the server's certificate (PEM)"},
+    {"pin", "sha256//BASE64", "https: the server's public key, as a digest"},
+    {"proxy", "URL", "https: through http://HOST:PORT (default: none)"},
     {"ack-url", "URL", "where acknowledgements are read (default: URL)"},
-    {"ack-key", "FILE", "private SSH key for that (default: --key)"},
+    {"ack-key", "FILE", "private key for that (default: --key)"},
+    {"ack-credentials", "FILE", "for that (default: --credentials)"},
     {"prune-at", "applied|stored", "when files may go (default: applied)"},
     DRY_RUN,
+    END,
+};
+static const struct option_spec template_options[] = {
+    {"folder", "DIR", "has incoming/ in it (default: /srv/aim-landing)"},
+    {"user", "NAME", "sshd: the account (default: aim-upload)"},
+    {"keys", "FILE", "sshd: its keys (default: /etc/ssh/aim/%u)"},
+    {"upload-key", "FILE", "authorized_keys: public key that uploads"},
+    {"ack-key", "FILE", "authorized_keys: public key that only reads"},
+    {"listen", "[ADDRESS:]PORT", "nginx: where it listens (default: 443)"},
+    {"server", "NAME", "nginx: its name (default: any)"},
+    {"certificate", "FILE", "nginx: its certificate"},
+    {"certificate-key", "FILE", "nginx: the private key of that"},
+    {"passwords", "FILE", "nginx: accounts, as of htpasswd"},
+    {"client-ca", "FILE", "nginx: who signs clients' certificates"},
+    {"bucket", "BUCKET/PREFIX", "s3: where files go"},
     END,
 };
 static const struct option_spec group_needed[] = {
@@ -178,6 +198,14 @@ const struct command commands[] = {
 	"again, a\nnew base is needed.\n\n"
 	"  aim-manager destination remove paris --group db",
 	group_needed, run_destination_remove},
+    {"destination", "template", "KIND", 1, 1, false, "configures a server",
+	"Prints configuration for the server at the mirror's site: nginx, "
+	"sshd,\nauthorized_keys (of that sshd) or s3 (a policy). With it an "
+	"account can upload\nnew journal files and read acknowledgements, and "
+	"nothing else.\n\n"
+	"  aim-manager destination template nginx --server paris.example \\\n"
+	"      >/etc/nginx/conf.d/aim.conf",
+	template_options, run_destination_template},
     {"base", NULL, "GROUP", 1, 1, false, "copies a group to its mirrors",
 	"Asks for a full copy-in, while the group is in use. Returns at once; "
 	"the\ncoordinator does it. The mirror is consistent when it has all "

@@ -81,6 +81,7 @@ SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 UNIT_TESTS += \
 	tests/check_ack_store \
 	tests/check_break \
+	tests/check_http \
 	tests/check_job \
 	tests/check_prune \
 	tests/check_seal \
@@ -154,7 +155,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 
 EXTRA_DIST += tests/data/qemu.wlog
 EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
-EXTRA_DIST += tests/guest.sh tests/nbd.sh
+EXTRA_DIST += tests/guest.sh tests/nbd.sh tests/nginx.sh
 # A folder in EXTRA_DIST would be copied with what is built in it.
 dist-hook:
 	$(MKDIR_P) $(distdir)/tests/sys

@@ -9,12 +9,13 @@
  *   transport_tool replace URL KEY KNOWN_HOSTS NAME FILE
  *   transport_tool remove|has|mkdir URL KEY KNOWN_HOSTS NAME
  *
- * "-" for KEY or KNOWN_HOSTS: none. Status 0 done, 1 RETRY or other, 3 the
- * name is taken or missing, 4 REFUSED, 5 FULL, 6 CORRUPT; the text goes to
- * stderr.
+ * In front of these, -o NAME=VALUE: an option of destination_option.h. "-" for
+ * KEY or KNOWN_HOSTS: none. Status 0 done, 1 RETRY or other, 3 the name is
+ * taken or missing, 4 REFUSED, 5 FULL, 6 CORRUPT; the text goes to stderr.
  */
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "coordinator/destination_option.h"
 #include "coordinator/transport.h"
 
 #include <fcntl.h>
@@ -36,6 +37,25 @@ static void
 take(char *to, size_t room, const char *from)
 {
 	(void)snprintf(to, room, "%s", strcmp(from, "-") == 0 ? "" : from);
+}
+
+static struct destination_config d;
+
+static bool
+take_option(const char *text)
+{
+	const char *sign = strchr(text, '=');
+	const struct destination_option *o;
+	char name[64];
+
+	if (sign == NULL || (size_t)(sign - text) >= sizeof(name))
+		return false;
+	memcpy(name, text, (size_t)(sign - text));
+	name[sign - text] = '\0';
+	o = destination_option_find(name);
+	if (o != NULL)
+		take(destination_option_text(&d, o), o->room, sign + 1);
+	return o != NULL;
 }
 
 static int
@@ -171,15 +191,19 @@ do_verb(struct transport *t, int argc, char **argv, struct err *e)
 int
 main(int argc, char **argv)
 {
-	static struct destination_config d;
 	struct transport *t = NULL;
 	struct err e = {0};
 	int status;
 
+	while (argc > 2 && strcmp(argv[1], "-o") == 0 && take_option(argv[2])) {
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc < 5) {
 		(void)fprintf(stderr,
-		    "usage: transport_tool put|get|check|fetch|replace|remove|"
-		    "has|mkdir URL KEY KNOWN_HOSTS [WORDS...]\n");
+		    "usage: transport_tool [-o NAME=VALUE]... "
+		    "put|get|check|fetch|replace|remove|has|mkdir URL KEY "
+		    "KNOWN_HOSTS [WORDS...]\n");
 		return 2;
 	}
 	take(d.url, sizeof(d.url), argv[2]);
