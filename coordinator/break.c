@@ -152,6 +152,7 @@ break_look(struct source *s)
 	} else if (st.suspect && !s->must_break) {
 		/* Up to the gap everything is known; seal_one stops there.
 		 * Without one (a flush failed), after all that there is. */
+		s->break_marked = false;
 		if (!s->gap)
 			set_reason(s, "a range could not be read, or a flush "
 				      "failed, at the source");
@@ -289,6 +290,8 @@ capture_anew(struct source *s, bool any, struct err *e)
 	struct capture_status st;
 
 	capture_status(s->capture, &st);
+	if (st.suspect && s->break_marked)
+		return err_set(e, ERR_RETRY, "a volume has become suspect");
 	/* Unless this was done already, before a crash. */
 	if ((st.needs_recovery || st.suspect ||
 		st.reserved != s->tip.at.last) &&
@@ -343,6 +346,9 @@ break_run(struct source *s, struct err *e)
 		    "group %s: a volume served by nbdkit with commit=wal is to "
 		    "be redone from its log: start that nbdkit",
 		    s->group.name);
+	/* What a suspect volume holds may be marked nowhere. */
+	if (st.suspect)
+		s->break_marked = false;
 	if (source_has_tip(s) && store_note(s, false, e) < 0)
 		return -1;
 	if (queue_recoveries(s, &any, e) < 0 || capture_anew(s, any, e) < 0)
@@ -350,6 +356,7 @@ break_run(struct source *s, struct err *e)
 	if (source_has_tip(s) && store_note(s, true, e) < 0)
 		return -1;
 	s->breaking = source_has_tip(s);
+	s->break_marked = false; /* that was so of this break alone */
 	s->must_break = false;
 	s->gap = false;
 	s->window_known = false;

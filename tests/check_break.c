@@ -384,6 +384,34 @@ START_TEST(design_9_10_only_what_is_marked_is_copied_in)
 }
 END_TEST
 
+/* What an earlier break knew to be enough is not enough for this one. */
+START_TEST(a_suspect_volume_is_copied_in_whole_also_after_a_crash)
+{
+	struct err e = {0};
+	uint32_t segment, slot;
+	uint64_t base;
+
+	cool_down();
+	write_to(3);
+	crash(1, false);
+	(void)copied_in(0);
+	cool_down();
+	base = k.copied + k.zeroed;
+	s->break_ns = 0;
+	if (_i == 0)
+		capture_suspect(c);
+	else {
+		write_to(4);
+		ck_assert(segment_find(c, s->tip.at.last + 1, &segment, &slot));
+		ck_assert(segment_open(c, segment));
+		segment_slot(c, segment, slot)->off = UINT64_C(1) << 60;
+		ck_assert_int_eq(source_seal_all(s, &e), -1);
+	}
+	ck_assert_uint_eq(copied_in(base), EXTENTS * CAPTURE_EXTENT);
+	ck_assert_uint_eq(k.breaks, 2);
+}
+END_TEST
+
 START_TEST(design_9_10_a_mark_outlives_what_is_not_flushed)
 {
 	struct ladder l = {.op = SYS_FDATASYNC, .trouble = EINTR, .rung = 999};
@@ -546,6 +574,8 @@ main(void)
 	tcase_add_checked_fixture(t, setup_large, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, design_9_10_only_what_is_marked_is_copied_in);
+	tcase_add_loop_test(
+	    t, a_suspect_volume_is_copied_in_whole_also_after_a_crash, 0, 2);
 	tcase_add_test(t, design_9_10_a_mark_outlives_what_is_not_flushed);
 	tcase_add_test(t, design_9_10_a_log_that_is_lost_means_everything);
 	tcase_add_loop_test(
