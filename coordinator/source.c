@@ -107,10 +107,16 @@ attach(struct source *s, const struct group_config *g, struct err *e)
 	return 0;
 }
 
+uint64_t
+source_spool(const struct source *s)
+{
+	return s->files < 2 ? 0 : s->spool_bytes;
+}
+
 static void
 publish_spool(struct source *s)
 {
-	capture_set_spool(s->capture, s->spool_bytes, s->group.spool_limit,
+	capture_set_spool(s->capture, source_spool(s), s->group.spool_limit,
 	    s->group.spool_fail ? CAPTURE_FAIL : CAPTURE_BLOCK);
 }
 
@@ -316,7 +322,7 @@ check_files(struct source *s, struct err *e)
 int
 source_pass(struct source *s, struct err *e)
 {
-	uint64_t spool = s->spool_bytes;
+	uint64_t spool = source_spool(s);
 	bool did;
 
 	if (check_files(s, e) < 0)
@@ -330,7 +336,7 @@ source_pass(struct source *s, struct err *e)
 	did = run_part(s, PART_CLOSE, close_idle) || did;
 	did = run_part(s, PART_COOL, cool_step) || did;
 	did = run_part(s, PART_PRUNE, prune_some) || did;
-	if (s->spool_bytes != spool)
+	if (source_spool(s) != spool)
 		publish_spool(s);
 	source_note(s, source_trouble(s) != NULL);
 	return seal_outcome(s, did, e);

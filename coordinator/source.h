@@ -107,6 +107,10 @@ struct source {
 };
 
 bool source_has_tip(const struct source *s);
+/* Bytes that wait here, for the spool limit. The last file is never pruned:
+ * alone it does not count, or a spool smaller than that would be full for
+ * ever. */
+uint64_t source_spool(const struct source *s);
 /* The gravest trouble there is; NULL: none. */
 const struct err *source_trouble(const struct source *s);
 /* Loads all jobs unless that was done a moment ago and !now. */

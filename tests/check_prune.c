@@ -3,6 +3,7 @@
 
 #include "coordinator/source.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -228,6 +229,37 @@ START_TEST(a_crash_between_two_removals_is_no_hole)
 }
 END_TEST
 
+START_TEST(a_spool_smaller_than_one_file_is_not_full_for_ever)
+{
+	struct capture *c;
+	struct rig_file f;
+	struct err e = {0};
+
+	source_close(s);
+	k.group.spool_limit = 50;
+	k.group.spool_fail = true;
+	s = kit_source(&k);
+	c = rig_attach(&k.rig, CAPTURE_WRITER);
+	rig_file_open(&f, c, &k.rig, 0);
+	ck_assert_int_eq(rig_write(&f, "full", 4, 4096), -ENOSPC);
+	acknowledge(0, FILES, FILES);
+	acknowledge(1, FILES, FILES);
+	s->prune_ns = 0;
+	kit_pass(s);
+	ck_assert_uint_eq(s->files, 1);
+	ck_assert_uint_gt(s->spool_bytes, k.group.spool_limit);
+	ck_assert_int_eq(rig_write(&f, "room", 4, 4096), 4);
+	OK(source_seal_all(s, &e));
+	ck_assert_uint_eq(s->files, 1);
+	ck_assert_int_eq(rig_write(&f, "more", 4, 4096), 4);
+	OK(source_seal_all(s, &e));
+	ck_assert_uint_eq(s->files, 2);
+	ck_assert_int_eq(rig_write(&f, "full", 4, 4096), -ENOSPC);
+	rig_file_close(&f);
+	capture_detach(c);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -246,6 +278,7 @@ main(void)
 	tcase_add_test(t, least_age_counts_by_both_clocks);
 	tcase_add_test(t, sums_are_the_same_when_counted_again);
 	tcase_add_test(t, a_crash_between_two_removals_is_no_hole);
+	tcase_add_test(t, a_spool_smaller_than_one_file_is_not_full_for_ever);
 	suite_add_tcase(suite, t);
 	return unit_run(suite);
 }
