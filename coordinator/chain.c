@@ -175,3 +175,35 @@ chain_begins(const struct mirror_config *m, const struct reader *r)
 	return reader_header(r)->kind == JOURNAL_COPYIN_OPEN &&
 	       reader_has_target(r, &m->uuid);
 }
+
+int
+chain_note(
+    struct reader *r, uint64_t number, struct copyin_note *out, struct err *e)
+{
+	const uint8_t *data;
+	struct iocb b;
+	struct why why;
+	int more;
+
+	reader_rewind(r);
+	while ((more = reader_next(r, &b, &data, e)) > 0 && b.number != number)
+		continue;
+	if (more < 0)
+		return -1;
+	if (more == 0 || data == NULL ||
+	    copyin_note_decode(data, (size_t)b.len, out, &why) != VERDICT_WHOLE)
+		return err_set(e, ERR_CORRUPT,
+		    "transaction %ju has no note of a copy-in",
+		    (uintmax_t)number);
+	reader_rewind(r);
+	return 0;
+}
+
+bool
+chain_is_partial(struct reader *r)
+{
+	struct copyin_note note;
+
+	return chain_note(r, reader_header(r)->first, &note, NULL) == 0 &&
+	       note.kind != COPYIN_BASE;
+}

@@ -8,6 +8,7 @@
 
 #include "aimdriver/reader.h"
 #include "coordinator/config.h"
+#include "fileformat/note.h"
 
 #define CHAIN_WHY 160
 
@@ -40,7 +41,16 @@ bool chain_belongs(const struct mirror_config *m,
 enum chain_fit chain_fit(const struct position *tip,
     const struct journal_header *h, char why[CHAIN_WHY]);
 
-/* May a mirror without state begin here? A copy-in that names it opens it. */
+/* Does a copy-in for this mirror begin here? */
 bool chain_begins(const struct mirror_config *m, const struct reader *r);
+/* The note of transaction `number`, BEGIN or END, which the file has. */
+int chain_note(struct reader *r, uint64_t number, struct copyin_note *out,
+    struct err *e) CHECKED;
+/*
+ * Does the copy-in that begins here bring only some of the volumes? A mirror
+ * without state must not begin with such a one. Not to be known of a file that
+ * is damaged: then false.
+ */
+bool chain_is_partial(struct reader *r);
 
 #endif

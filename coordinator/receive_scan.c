@@ -165,9 +165,10 @@ is_later(const struct chain_name *a, const struct chain_name *b)
 }
 
 /*
- * A mirror without state begins at a copy-in that names it; of several, at the
- * newest: what follows that one has surely not been pruned. By its header
- * only; taking it verifies the rest.
+ * A mirror without state begins at a base that names it; of several, at the
+ * newest: what follows that one has surely not been pruned. (A recovery is no
+ * beginning: it may bring only what a crash has left in doubt.) Taking it
+ * verifies the rest.
  */
 static int
 may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
@@ -187,6 +188,7 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 	if (reader_open(f.fd, entry->name, &reader, NULL) == 0 &&
 	    chain_belongs(&r->stage.mirror, r->stage.key_id, reader, why) &&
 	    chain_begins(&r->stage.mirror, reader) &&
+	    !chain_is_partial(reader) &&
 	    (!r->has_best || is_later(&entry->at, &r->best))) {
 		r->has_best = true;
 		r->best = entry->at;

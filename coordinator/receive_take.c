@@ -177,6 +177,8 @@ check_copy(struct receive *r, const char *name, const struct chain_name *at,
 	    reader_verify(reader, &r->stage.mirror.source_key, &why) < 0)
 		return judge(r, name, f, &why, e);
 	next = is_next(r, name, at, reader, e);
+	if (next == 1 && position_is_nil(&r->tip) && chain_is_partial(reader))
+		return 0;
 	if (next == 1)
 		reader_position(reader, tip);
 	return next;

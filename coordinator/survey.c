@@ -59,30 +59,6 @@ walk(const struct stage *s, struct reader *r, struct survey *out,
 	return more;
 }
 
-/* The note of transaction `number`, which the file is known to hold. */
-static int
-find_note(
-    struct reader *r, uint64_t number, struct copyin_note *out, struct err *e)
-{
-	const uint8_t *data;
-	struct iocb b;
-	struct why why;
-	int more;
-
-	reader_rewind(r);
-	while ((more = reader_next(r, &b, &data, e)) > 0 && b.number != number)
-		continue;
-	if (more < 0)
-		return -1;
-	if (more == 0 || data == NULL ||
-	    copyin_note_decode(data, (size_t)b.len, out, &why) != VERDICT_WHOLE)
-		return err_set(e, ERR_CORRUPT,
-		    "transaction %ju has no note of a copy-in",
-		    (uintmax_t)number);
-	reader_rewind(r);
-	return 0;
-}
-
 int
 survey_file(const struct stage *s, struct staged *f, struct survey *out,
     uint64_t *needed, struct err *e)
@@ -106,12 +82,12 @@ survey_file(const struct stage *s, struct staged *f, struct survey *out,
 		return err_at(e, "%s", f->name);
 	if (chain_begins(&s->mirror, f->reader)) {
 		out->begins = true;
-		if (find_note(f->reader, h->first, &out->begin, e) < 0)
+		if (chain_note(f->reader, h->first, &out->begin, e) < 0)
 			return err_at(e, "%s", f->name);
 	}
 	if (last.op == OP_COPYIN_END) {
 		out->ends = true;
-		if (find_note(f->reader, last.number, &out->end, e) < 0)
+		if (chain_note(f->reader, last.number, &out->end, e) < 0)
 			return err_at(e, "%s", f->name);
 	}
 	return 0;

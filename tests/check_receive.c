@@ -263,6 +263,36 @@ START_TEST(a_mirror_without_state_waits_for_a_base_that_names_it)
 }
 END_TEST
 
+/* It may bring only what was in doubt: the rest is in the base before it. */
+START_TEST(a_mirror_without_state_never_begins_with_a_recovery)
+{
+	uint32_t i, base, recovery;
+
+	make_stream(2);
+	base = u.maker.files;
+	maker_break(&u.maker);
+	maker_mix(&u.maker, 3);
+	(void)maker_seal(&u.maker, u.made);
+	maker_base(&u.maker, u.made, COPYIN_RECOVERY);
+	recovery = u.maker.files;
+	for (i = base; i < recovery; i++)
+		deliver(&u, i);
+	receive();
+	nothing_stored();
+	state_is(ACK_EMPTY, "");
+	ck_assert_uint_eq(count_names(u.in, ".aim"), recovery - base);
+	for (i = 0; i < base; i++)
+		deliver(&u, i);
+	receive();
+	stored_is(recovery - 1);
+	{
+		AUTO_CLOSE int stage = open_stage(&u);
+
+		ck_assert_uint_eq(count_names(stage, ".aim"), recovery);
+	}
+}
+END_TEST
+
 START_TEST(paused_means_that_nothing_is_taken)
 {
 	make_stream(1);
@@ -939,6 +969,7 @@ main(void)
 	tcase_add_test(t, a_source_that_was_rolled_back_is_refused);
 	tcase_add_test(
 	    t, a_mirror_without_state_waits_for_a_base_that_names_it);
+	tcase_add_test(t, a_mirror_without_state_never_begins_with_a_recovery);
 	tcase_add_test(t, paused_means_that_nothing_is_taken);
 	tcase_add_test(t, two_streams_share_a_folder);
 	suite_add_tcase(s, t);
