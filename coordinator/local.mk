@@ -31,6 +31,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/server.h coordinator/server.c \
 	coordinator/role.h coordinator/role.c coordinator/role_live.c \
 	coordinator/notify.h coordinator/notify.c \
+	coordinator/lease.h coordinator/lease.c \
 	coordinator/supervisor.h coordinator/supervisor.c coordinator/once.c \
 	coordinator/config.h \
 	coordinator/destination_option.c coordinator/destination_option.h \

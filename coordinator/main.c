@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/home.h"
+#include "coordinator/lease.h"
 #include "coordinator/request.h"
 #include "coordinator/server.h"
 #include "coordinator/supervisor.h"
@@ -23,7 +24,7 @@
 #define LOCK_WAIT_MS 10000u /* for a manager that is changing something */
 
 static const char usage[] =
-    "usage: aim-coordinator [--home DIR] [--foreground | --once]\n"
+    "usage: aim-coordinator [--home DIR] [--foreground | --standby | --once]\n"
     "           [--hang-limit SECONDS] [--verbose]\n"
     "\n"
     "Does all the work of a site: seals, ships, receives, redrives and\n"
@@ -32,11 +33,14 @@ static const char usage[] =
     "options:\n"
     "  --home DIR     the site's folder (else $AIM_HOME, else /var/lib/aim)\n"
     "  --foreground   stays until SIGTERM or SIGINT (the default)\n"
+    "  --standby      waits while another coordinator works for the home, and\n"
+    "                 takes over as soon as that one ends or hangs\n"
     "  --once         one pass over everything, then ends: 0 if nothing "
     "failed\n"
     "  --hang-limit SECONDS\n"
     "                 kills a role that has not moved for so long, and starts\n"
-    "                 it again (120; 0: never)\n"
+    "                 it again (120; 0: never); a standby does so with the\n"
+    "                 coordinator that it waits for\n"
     "  --verbose      logs more\n"
     "  --help         says how it is used\n"
     "  --version      says which release this is\n"
@@ -74,8 +78,7 @@ take_lock(struct home *h, int *lock, struct err *e)
 		    clock_mono_ns() > until)
 			return err_set(e, ERR_REFUSED,
 			    "another coordinator runs on home %s: there can "
-			    "be only one (a standby comes with a later "
-			    "release)",
+			    "be only one, and one that waits (--standby)",
 			    h->path);
 		clock_sleep_ms(50);
 	}
@@ -89,18 +92,47 @@ fail(const struct err *e)
 	return exit_code(e);
 }
 
+enum way { FOREGROUND, STANDBY, ONCE };
+
+/* 1 the lock is ours; 0 a standby was told to end; -1. */
 static int
-run(const char *home, bool once, uint32_t hang_limit_ms)
+wait_for_turn(struct home *h, const char *home, enum way way,
+    uint32_t hang_limit_ms, int *lock, struct err *e)
+{
+	int got;
+
+	if (home_open(home, h, e) < 0)
+		return -1;
+	if (way != STANDBY)
+		return take_lock(h, lock, e) < 0 ? -1 : 1;
+	got = lease_stand_by(h, hang_limit_ms, lock, e);
+	if (got <= 0)
+		return got;
+	/* It may have another key by now. */
+	home_close(h);
+	return home_open(home, h, e) < 0 ? -1 : 1;
+}
+
+static int
+run(const char *home, enum way way, uint32_t hang_limit_ms)
 {
 	AUTO(home_close) struct home h = HOME_NONE;
+	AUTO(lease_release) struct lease lease = LEASE_NONE;
 	AUTO_CLOSE int lock = -1;
 	struct err e = {0};
-	int done;
+	int done = wait_for_turn(&h, home, way, hang_limit_ms, &lock, &e);
 
-	if (home_open(home, &h, &e) < 0 || take_lock(&h, &lock, &e) < 0)
+	if (done < 0)
 		return fail(&e);
-	done = once ? supervisor_once(&h, &e)
-		    : supervisor_run(&h, lock, hang_limit_ms, &e);
+	if (done == 0)
+		return EXIT_DONE;
+	if (way == ONCE)
+		done = supervisor_once(&h, &e);
+	else
+		done =
+		    lease_take(&h, hang_limit_ms, &lease, &e) < 0
+			? -1
+			: supervisor_run(&h, lock, &lease, way == STANDBY, &e);
 	if (done < 0)
 		return fail(&e);
 	return done == 0 ? EXIT_DONE : EXIT_FAILED;
@@ -139,6 +171,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"home", required_argument, NULL, 'H'},
 	    {"foreground", no_argument, NULL, 'f'},
+	    {"standby", no_argument, NULL, 's'},
 	    {"once", no_argument, NULL, 'o'},
 	    {"hang-limit", required_argument, NULL, 'l'},
 	    {"verbose", no_argument, NULL, 'v'},
@@ -147,7 +180,7 @@ main(int argc, char **argv)
 	    {NULL, 0, NULL, 0},
 	};
 	const char *home = getenv("AIM_HOME");
-	bool once = false, foreground = false;
+	bool once = false, foreground = false, standby = false;
 	uint32_t hang_limit_ms = WATCH_LIMIT_MS;
 	int got;
 
@@ -161,6 +194,9 @@ main(int argc, char **argv)
 			break;
 		case 'f':
 			foreground = true;
+			break;
+		case 's':
+			standby = true;
 			break;
 		case 'o':
 			once = true;
@@ -182,14 +218,19 @@ main(int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (optind < argc || (once && foreground)) {
+	if (optind < argc || once + foreground + standby > 1) {
 		(void)fprintf(stderr, "aim-coordinator: %s\n%s",
-		    optind < argc ? "no arguments are taken"
-				  : "--once or --foreground, not both",
+		    optind < argc
+			? "no arguments are taken"
+			: "only one of --foreground, --standby and --once",
 		    usage);
 		return EXIT_USAGE;
 	}
 	if (home == NULL || home[0] == 0)
 		home = "/var/lib/aim";
-	return run(home, once, hang_limit_ms);
+	return run(home,
+	    once      ? ONCE
+	    : standby ? STANDBY
+		      : FOREGROUND,
+	    hang_limit_ms);
 }

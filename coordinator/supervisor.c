@@ -58,6 +58,7 @@ struct supervisor {
 	pid_t request; /* child that carries one out; 0: none */
 	uint64_t watchdog_ns;
 	uint32_t watchdog_ms;
+	struct lease *lease;
 	uint32_t hang_limit_ms;
 	bool ending;
 };
@@ -463,6 +464,7 @@ tend(struct supervisor *s)
 		}
 		sooner(&next, s->watchdog_ns);
 	}
+	lease_renew(s->lease, &next);
 	return next;
 }
 
@@ -535,8 +537,21 @@ set_up(struct supervisor *s, struct err *e)
 	return server_listen(s->home, &s->listening, e);
 }
 
+static void
+note_takeover(struct supervisor *s)
+{
+	char line[128];
+	int n = snprintf(line, sizeof(line),
+	    "coordinator%ca standby took over (fence %ju)", 0,
+	    (uintmax_t)s->lease->fence);
+
+	if (write(s->report_out, line, (size_t)n + 1) < 0)
+		log_warn("an event was not noted: %s", strerror(errno));
+}
+
 int
-supervisor_run(struct home *h, int lock, uint32_t hang_limit_ms, struct err *e)
+supervisor_run(struct home *h, int lock, struct lease *lease, bool takes_over,
+    struct err *e)
 {
 	AUTO(supervisor_release)
 	struct supervisor s = {.home = h,
@@ -545,14 +560,17 @@ supervisor_run(struct home *h, int lock, uint32_t hang_limit_ms, struct err *e)
 	    .listening = -1,
 	    .report_in = -1,
 	    .report_out = -1,
-	    .hang_limit_ms = hang_limit_ms};
+	    .lease = lease,
+	    .hang_limit_ms = lease->limit_ms};
 	int done = 0;
 
 	if (set_up(&s, e) < 0)
 		return -1;
-	log_info(
-	    "site %s, home %s: %u roles", h->site_name, h->path, s.slot_count);
-	notify_say("READY=1");
+	log_info("site %s, home %s: %u roles, fence %ju", h->site_name, h->path,
+	    s.slot_count, (uintmax_t)lease->fence);
+	if (takes_over)
+		note_takeover(&s);
+	notify_say("READY=1\nSTATUS=working");
 	while (done == 0 && !(s.ending && !has_children(&s)))
 		done = turn(&s, e);
 	server_unlink(h);

@@ -10,12 +10,14 @@
 #define COORDINATOR_SUPERVISOR_H
 
 #include "coordinator/home.h"
+#include "coordinator/lease.h"
 
-/* The caller holds the home's lock, by descriptor `lock`. Returns at SIGTERM
- * or SIGINT, when all children are gone. A role that has not moved for
- * `hang_limit_ms` is killed and started again (watch.h); 0: never. */
-int supervisor_run(
-    struct home *h, int lock, uint32_t hang_limit_ms, struct err *e) CHECKED;
+/* The caller holds the home's lock, by descriptor `lock`, and has taken the
+ * lease. Returns at SIGTERM or SIGINT, when all children are gone. A role that
+ * has not moved for the lease's limit is killed and started again (watch.h);
+ * 0: never. `takes_over` is noted as an event. */
+int supervisor_run(struct home *h, int lock, struct lease *lease,
+    bool takes_over, struct err *e) CHECKED;
 
 /*
  * One pass over all roles, in this process: seals everything, and goes on

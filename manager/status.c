@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "coordinator/ack_store.h"
+#include "coordinator/lease.h"
 #include "coordinator/sealed.h"
 #include "manager/client.h"
 
@@ -509,6 +510,8 @@ status_collect(struct home *h, struct status *out, struct err *e)
 		return -1;
 	(void)hex_text(digest, sizeof(digest), s.fingerprint);
 	s.coordinated = client_is_coordinated(h);
+	if (lease_look(h, &s.fence, &s.standby, NULL) < 0)
+		s.fence = 0; /* the next coordinator says why, and mends it */
 	s.groups =
 	    calloc((size_t)s.config.group_count + s.config.mirror_count + 1,
 		sizeof(*s.groups));

@@ -65,6 +65,8 @@ struct status_group {
 struct status {
 	const struct home *home;
 	bool coordinated; /* a coordinator is at work */
+	bool standby;	  /* one waits to take over */
+	uint64_t fence;	  /* of the last coordinator; 0: not known */
 	struct snapshot config;
 	uint32_t group_count;
 	struct status_group *groups;

@@ -170,6 +170,8 @@ status_json(const struct status *s, const struct status_group *only,
 	json_text(&j, "home", s->home->path);
 	json_object_end(&j);
 	json_text(&j, "coordinator", s->coordinated ? "running" : "stopped");
+	json_number(&j, "fence", s->fence);
+	json_bool(&j, "standby", s->standby);
 	json_array(&j, "groups");
 	for (uint32_t i = 0; i < s->group_count; i++)
 		if (only == NULL || only == &s->groups[i])

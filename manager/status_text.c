@@ -105,8 +105,9 @@ status_text(const struct status *s, const struct status_group *only,
 {
 	char home[SHELL_WORD];
 
-	if (buf_printf(out, e, "site %s, coordinator %s\n", s->home->site_name,
-		s->coordinated ? "running" : "NOT running") < 0)
+	if (buf_printf(out, e, "site %s, coordinator %s%s\n",
+		s->home->site_name, s->coordinated ? "running" : "NOT running",
+		s->standby ? ", standby waiting" : "") < 0)
 		return -1;
 	for (uint32_t i = 0; i < s->group_count; i++)
 		if ((only == NULL || only == &s->groups[i]) &&
