@@ -67,7 +67,10 @@ static const char later_schema[] =
     "CREATE TABLE IF NOT EXISTS destination_option("
     " destination TEXT NOT NULL REFERENCES destination(uuid)"
     " ON DELETE CASCADE, name TEXT NOT NULL, value TEXT NOT NULL,"
-    " PRIMARY KEY(destination, name)) STRICT;";
+    " PRIMARY KEY(destination, name)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS setting("
+    " subject TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+    " PRIMARY KEY(subject, key)) STRICT;";
 
 static int
 set_up(sqlite3 *db, bool write, struct err *e)
@@ -154,7 +157,7 @@ static int
 check_identity(struct catalogue *c, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
-	int64_t id, version;
+	int64_t id, version, settings;
 	struct uuid site;
 	int more;
 
@@ -171,8 +174,13 @@ check_identity(struct catalogue *c, struct err *e)
 		    "the release that wrote it, or a newer one",
 		    (intmax_t)version, CATALOGUE_VERSION);
 	if (check_content(c->db, e) < 0 ||
+	    number_of(c->db,
+		"SELECT count(*) FROM sqlite_schema WHERE type='table'"
+		" AND name='setting'",
+		&settings, e) < 0 ||
 	    sql_open(c->db, &st, e, "SELECT uuid FROM site WHERE id=1", "") < 0)
 		return -1;
+	c->has_settings = settings != 0;
 	more = sql_step(st, e);
 	if (more < 0)
 		return -1;
@@ -214,6 +222,16 @@ write_groups(struct catalogue *c, struct err *e)
 	return io_write_file(c->home->dir, "groups", b.data, b.len, 0644, e);
 }
 
+/* A catalogue of the release before gets what it lacks. */
+static int
+add_tables(struct catalogue *c, struct err *e)
+{
+	if (sql_exec(c->db, later_schema, e) < 0)
+		return -1;
+	c->has_settings = true;
+	return 0;
+}
+
 int
 catalogue_open(
     struct home *h, bool write, struct catalogue **out, struct err *e)
@@ -241,8 +259,7 @@ catalogue_open(
 			    why.text, shell_word(h->path, home, sizeof(home)));
 		return err_set(e, why.kind, "%s", why.text);
 	}
-	if (write &&
-	    (sql_exec(c->db, later_schema, e) < 0 || write_groups(c, e) < 0))
+	if (write && (add_tables(c, e) < 0 || write_groups(c, e) < 0))
 		return -1;
 	*out = STEAL(c);
 	return 0;

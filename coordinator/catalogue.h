@@ -80,6 +80,17 @@ int catalogue_add_mirror(
 int catalogue_pause_mirror(struct catalogue *c, const struct uuid *mirror,
     bool fetch_paused, bool apply_paused, struct err *e) CHECKED;
 
+/* ---- options that only some have (catalogue_setting.c) ---- */
+/* `subject`: a destination or mirror. "" takes the option away. */
+int catalogue_set(struct catalogue *c, const struct uuid *subject,
+    const char *key, const char *value, struct err *e) CHECKED;
+/* 1, or 0 when it has no such option: then *out is left alone. */
+int catalogue_get(struct catalogue *c, const struct uuid *subject,
+    const char *key, char *out, size_t room, struct err *e) CHECKED;
+/* Takes all of them away. */
+int catalogue_forget(
+    struct catalogue *c, const struct uuid *subject, struct err *e) CHECKED;
+
 /* ---- history ---- */
 /* Notes what happened to `subject`; the oldest beyond 10000 go. */
 int catalogue_event(struct catalogue *c, const char *subject, const char *text,

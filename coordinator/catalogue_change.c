@@ -83,7 +83,7 @@ catalogue_add_destination(
 			&d->uuid, o->name, value) < 0)
 			return -1;
 	}
-	return 0;
+	return catalogue_set(c, &d->uuid, "hub", d->hub ? "yes" : "", e);
 }
 
 int
@@ -98,6 +98,8 @@ int
 catalogue_remove_destination(
     struct catalogue *c, const struct uuid *destination, struct err *e)
 {
+	if (catalogue_forget(c, destination, e) < 0)
+		return -1;
 	return sql_run(
 	    c->db, e, "DELETE FROM destination WHERE uuid=?", "u", destination);
 }
@@ -123,7 +125,8 @@ catalogue_add_mirror(
 			(int64_t)v->kind) < 0)
 			return -1;
 	}
-	return 0;
+	return m->pull == NULL ? 0
+			       : catalogue_save_pull(c, &m->uuid, m->pull, e);
 }
 
 int

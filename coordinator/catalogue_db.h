@@ -10,6 +10,17 @@
 struct catalogue {
 	sqlite3 *db;
 	struct home *home; /* lent */
+	bool has_settings; /* else it is of an older release, and only read */
 };
+
+/* ---- catalogue_setting.c ---- */
+/* The options of the place of this mirror: 1 and *out (free()), 0: none. */
+int catalogue_load_pull(struct catalogue *c, const struct uuid *mirror,
+    struct destination_config **out, struct err *e) CHECKED;
+int catalogue_save_pull(struct catalogue *c, const struct uuid *mirror,
+    const struct destination_config *place, struct err *e) CHECKED;
+/* Which destinations have a hub, and in what order. */
+int catalogue_load_hubs(
+    struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
 
 #endif

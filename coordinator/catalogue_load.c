@@ -287,7 +287,8 @@ load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
 		if (!is_small(keep))
 			return impossible(e, "done_keep", m->group_name);
 		m->done_keep = (uint32_t)keep;
-		if (load_mirror_volumes(c, m, e) < 0)
+		if (load_mirror_volumes(c, m, e) < 0 ||
+		    catalogue_load_pull(c, &m->uuid, &m->pull, e) < 0)
 			return -1;
 	}
 	return more;
@@ -303,7 +304,7 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	if (own && sql_exec(c->db, "BEGIN", e) < 0)
 		return -1;
 	if (load_groups(c, &s, e) < 0 || load_destinations(c, &s, e) < 0 ||
-	    load_mirrors(c, &s, e) < 0) {
+	    catalogue_load_hubs(c, &s, e) < 0 || load_mirrors(c, &s, e) < 0) {
 		if (own)
 			(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
@@ -320,8 +321,10 @@ snapshot_release(struct snapshot *s)
 {
 	for (uint32_t i = 0; i < s->group_count; i++)
 		free(s->groups[i].volumes);
-	for (uint32_t i = 0; i < s->mirror_count; i++)
+	for (uint32_t i = 0; i < s->mirror_count; i++) {
 		free(s->mirrors[i].volumes);
+		free(s->mirrors[i].pull);
+	}
 	free(s->groups);
 	free(s->destinations);
 	free(s->mirrors);

@@ -56,6 +56,13 @@ struct destination_config {
 	char ca_file[PATH_MAX], credentials_file[PATH_MAX];
 	char ack_credentials_file[PATH_MAX];
 	char pin[256], proxy[256];
+	/*
+	 * The place only holds the files until the mirrors have fetched them:
+	 * who sends there clears it, too. Of the destinations of a stream that
+	 * are not paused and share such a place the one with rank 0 does it.
+	 */
+	bool hub;
+	uint32_t hub_rank;
 };
 
 struct mirror_volume_config {
@@ -75,6 +82,9 @@ struct mirror_config {
 	char source_site_name[NAME_LIMIT];
 	struct sign_public source_key;
 	char incoming[PATH_MAX]; /* DIR; files are in DIR/<stream>/ */
+	/* Where files are fetched from and acknowledgements are put; lent by
+	 * the snapshot. NULL: others put files into `incoming`. */
+	struct destination_config *pull;
 	bool fetch_paused, apply_paused;
 	uint32_t done_keep; /* applied files kept in done/ */
 	uint32_t volume_count;

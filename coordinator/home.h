@@ -9,6 +9,7 @@
  *   keys/trusted/NAME.pub       public keys of the sites that it is paired with
  *   active/<group>/             control file and segments (aimdriver)
  *   sealed/<stream>/NAME.aim    journal files not yet pruned
+ *   fetched/<stream>/           files that a mirror has fetched (fetched.h)
  *   stage/<mirror>/NAME.aim     received and verified
  *   stage/<mirror>/.attempt     file that is being looked at, and its deaths
  *   done/<mirror>/NAME.aim      applied, kept for retention
@@ -29,6 +30,8 @@
  *   state/<mirror>.targets      which files or devices were mirrored to
  *   state/<mirror>.apply        redriver's progress and trouble, for status
  *   state/<mirror>.recv         receiver's progress and trouble, for status
+ *   state/<mirror>.fetch        fetcher's progress and trouble, for status
+ *   state/<destination>.hub     up to where a shared place has been cleared
  *   state/<group>.source        sealer's progress and trouble, for status
  *   state/<group>.rebuild       the source role is to give way (rebuild.h)
  *   state/<group>.extents       what an unfinished recovery copies in

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/sys.h"
+#include "coordinator/fetched.h"
 #include "fileformat/sum.h"
 
 #include <dirent.h>
@@ -75,12 +76,39 @@ watch(struct incoming *in, struct home *h)
 	    inotify_add_watch(in->events, path, IN_MODIFY | IN_MOVED_TO);
 }
 
+/* The folder of the mirror's stream, and its name for messages. */
+static int
+open_folder(struct home *h, const struct mirror_config *m,
+    char path[PATH_MAX + UUID_TEXT], int *out, struct err *e)
+{
+	char stream[UUID_TEXT];
+	int dir;
+
+	(void)uuid_text(&m->stream, stream);
+	if (m->pull != NULL) {
+		(void)snprintf(
+		    path, PATH_MAX + UUID_TEXT, "fetched/%s", stream);
+		return fetched_open(h, &m->stream, out, e);
+	}
+	(void)snprintf(
+	    path, PATH_MAX + UUID_TEXT, "%s/%s", m->incoming, stream);
+	dir =
+	    sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (dir < 0) {
+		(void)err_sys(e, "open the incoming folder %s", path);
+		return err_at(e, "nothing can be received (is its file system "
+				 "mounted?)");
+	}
+	*out = dir;
+	return 0;
+}
+
 int
 incoming_open(struct home *h, const struct mirror_config *m,
     struct incoming **out, struct err *e)
 {
 	struct incoming *in = calloc(1, sizeof(*in));
-	char path[PATH_MAX + UUID_TEXT], stream[UUID_TEXT], mirror[UUID_TEXT];
+	char path[PATH_MAX + UUID_TEXT], mirror[UUID_TEXT];
 
 	if (in == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
@@ -88,15 +116,10 @@ incoming_open(struct home *h, const struct mirror_config *m,
 	in->part_age_ns = PART_AGE_NS;
 	(void)snprintf(in->state_name, sizeof(in->state_name), "%s.state",
 	    uuid_text(&m->uuid, mirror));
-	(void)snprintf(path, sizeof(path), "%s/%s", m->incoming,
-	    uuid_text(&m->stream, stream));
-	in->dir =
-	    sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (in->dir < 0) {
-		(void)err_sys(e, "open the incoming folder %s", path);
+	in->dir = -1;
+	if (open_folder(h, m, path, &in->dir, e) < 0) {
 		incoming_close(in);
-		return err_at(e, "nothing can be received (is its file system "
-				 "mounted?)");
+		return -1;
 	}
 	in->ack =
 	    sys_openat(in->dir, "ack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);

@@ -12,7 +12,8 @@
 
 struct incoming;
 
-/* REFUSED with guidance when the folder or its ack/ is not there. */
+/* REFUSED with guidance when the folder or its ack/ is not there. Of a mirror
+ * that fetches its files it is fetched/<stream>/, which is made. */
 int incoming_open(struct home *h, const struct mirror_config *m,
     struct incoming **out, struct err *e) CHECKED;
 void incoming_close(struct incoming *in);

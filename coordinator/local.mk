@@ -18,6 +18,7 @@ libcoordinator_a_SOURCES =
 libcoordinator_a_SOURCES += \
 	coordinator/catalogue.h coordinator/catalogue_db.h coordinator/catalogue.c \
 	coordinator/catalogue_load.c coordinator/catalogue_change.c \
+	coordinator/catalogue_setting.c \
 	coordinator/sql.h coordinator/sql.c \
 	coordinator/message.h coordinator/message.c \
 	coordinator/request.h coordinator/request.c \
@@ -52,6 +53,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/http_url.c coordinator/http_url.h \
 	coordinator/http_worker.c coordinator/http_worker.h \
 	coordinator/job.c coordinator/job.h \
+	coordinator/need.c coordinator/need.h \
 	coordinator/prune.c \
 	coordinator/secret.c coordinator/secret.h \
 	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \
@@ -59,6 +61,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
 	coordinator/sftp_worker.h \
 	coordinator/ship.c coordinator/ship.h coordinator/ship_ack.c \
+	coordinator/ship_hub.c \
 	coordinator/ship_note.c coordinator/ship_send.c \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
@@ -82,6 +85,9 @@ libcoordinator_a_SOURCES += \
 	coordinator/apply_plan.c coordinator/apply_range.c \
 	coordinator/attempt.c coordinator/attempt.h \
 	coordinator/chain.c coordinator/chain.h \
+	coordinator/fetch.c coordinator/fetch.h \
+	coordinator/fetch_take.c coordinator/fetch_tell.c \
+	coordinator/fetched.c coordinator/fetched.h \
 	coordinator/incoming.c coordinator/incoming.h \
 	coordinator/mirror_targets.c coordinator/mirror_targets.h \
 	coordinator/publish.c coordinator/publish.h \

@@ -89,8 +89,11 @@ one_round(struct once *o)
 
 	moved = all_of(o, ROLE_SHIP, false) || moved;
 	moved = all_of(o, ROLE_RECEIVE, false) || moved;
+	if (all_of(o, ROLE_FETCH, false))
+		moved = all_of(o, ROLE_RECEIVE, false) || true;
 	moved = all_of(o, ROLE_APPLY, false) || moved;
 	moved = all_of(o, ROLE_RECEIVE, false) || moved; /* acknowledges */
+	moved = all_of(o, ROLE_FETCH, false) || moved;	 /* puts that there */
 	moved = all_of(o, ROLE_SHIP, false) || moved;	 /* fetches that */
 	return all_of(o, ROLE_SOURCE, true) || moved;	 /* prunes */
 }

@@ -16,7 +16,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/sys.h"
-#include "coordinator/ack_store.h"
+#include "coordinator/need.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,54 +25,41 @@
 #define BATCH 64u /* files between two syncs of the folder */
 #define JUMP_NS INT64_C(1000000000)
 
-/* What one destination needs. */
-struct need {
-	bool nothing;
-	struct position after; /* nil: all from transaction `from` */
-	uint64_t from;
+/* What one destination needs, and where it is the one that clears a hub. */
+struct hold {
+	struct need need;
+	bool clears;
+	struct position cleared;
 };
 
+/* What is not removed there yet stays: by it the names are known. */
 static int
-find_need(struct source *s, uint32_t i, struct need *out, struct err *e)
+find_hold(struct source *s, uint32_t i, struct hold *out, struct err *e)
 {
 	const struct destination_config *d = &s->destinations[i];
-	const struct job *j = &s->jobs[i];
-	struct ack a;
-	int got;
 
-	*out = (struct need){.nothing = j->state == JOB_NONE};
-	if (out->nothing)
-		return 0;
-	out->from = j->from;
-	got = ack_load(s->home, d, &a, e);
-	if (got < 0)
-		return err_at(e, "destination %s: nothing is pruned", d->name);
-	if (got == 1)
-		out->after = d->prune_at == PRUNE_STORED ? a.stored : a.applied;
-	/* Asked for a base, which has not begun: what is sealed before that
-	 * is not for this one. */
-	out->nothing = position_is_nil(&out->after) && out->from == 0;
-	return 0;
+	out->clears = d->hub && d->hub_rank == 0 && !d->paused;
+	if (out->clears)
+		need_cleared(s->home, &d->uuid, &out->cleared);
+	return need_find(s->home, d, &s->jobs[i], d->prune_at == PRUNE_STORED,
+	    &out->need, e);
 }
 
 static bool
-needs_file(const struct need *n, const struct sealed_file *f)
+holds_file(const struct hold *h, const struct sealed_file *f)
 {
-	if (n->nothing)
-		return false;
-	if (!position_is_nil(&n->after))
-		return position_compare(&f->at, &n->after) > 0;
-	return f->at.last >= n->from;
+	return need_has(&h->need, f) ||
+	       (h->clears && position_compare(&f->at, &h->cleared) > 0);
 }
 
 static bool
-is_needed(const struct source *s, const struct need *needs,
+is_needed(const struct source *s, const struct hold *holds,
     const struct sealed_file *f)
 {
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++)
-		if (needs_file(&needs[i], f))
+		if (holds_file(&holds[i], f))
 			return true;
 	return false;
 }
@@ -157,13 +144,13 @@ remove_oldest(struct source *s, struct err *e)
 }
 
 static int
-remove_all(struct source *s, const struct need *needs, struct err *e)
+remove_all(struct source *s, const struct hold *holds, struct err *e)
 {
 	uint32_t n = 0;
 	int failed = 0;
 
 	while (n < BATCH && position_compare(&s->oldest.at, &s->tip.at) < 0 &&
-	       !is_needed(s, needs, &s->oldest) &&
+	       !is_needed(s, holds, &s->oldest) &&
 	       is_old_enough(s, &s->oldest)) {
 		if (flush_past(s, &s->oldest, e) < 0 ||
 		    remove_oldest(s, e) < 0) {
@@ -181,7 +168,7 @@ remove_all(struct source *s, const struct need *needs, struct err *e)
 int
 prune_step(struct source *s, bool now, struct err *e)
 {
-	struct need *needs;
+	struct hold *holds;
 	uint64_t mono = clock_mono_ns();
 	uint32_t i;
 	int did = 0;
@@ -191,14 +178,14 @@ prune_step(struct source *s, bool now, struct err *e)
 		return PART_NOT_NOW;
 	if (s->files < 2)
 		return 0;
-	needs = calloc(s->count + 1u, sizeof(*needs));
-	if (needs == NULL)
+	holds = calloc(s->count + 1u, sizeof(*holds));
+	if (holds == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	for (i = 0; did == 0 && i < s->count; i++)
-		did = find_need(s, i, &needs[i], e);
+		did = find_hold(s, i, &holds[i], e);
 	if (did == 0)
-		did = remove_all(s, needs, e);
-	free(needs);
+		did = remove_all(s, holds, e);
+	free(holds);
 	/* A full batch: there may be more at once. */
 	s->prune_ns = did == 1 ? mono : mono + INTERVAL_NS;
 	return did;

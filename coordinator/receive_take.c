@@ -140,7 +140,28 @@ copy_all(int from, int to, uint64_t len, struct err *e)
 	return 0;
 }
 
-/* A synced copy of ours, read-write, under the name `tmp`. */
+/* What the fetcher has put there is ours alone, and synced, already: a second
+ * name is as good as a copy. 1, or 0 when there must be a copy. */
+static int
+second_name(struct receive *r, const char *name, const char *tmp, int *out,
+    struct err *e)
+{
+	int fd;
+
+	if (r->stage.mirror.pull == NULL)
+		return 0;
+	if (sys_unlink(r->stage.stage, tmp) < 0 && errno != ENOENT)
+		return err_sys(e, "remove stage/%s", tmp);
+	if (sys_link(incoming_dir(r->in), name, r->stage.stage, tmp) < 0)
+		return 0;
+	fd = sys_openat(r->stage.stage, tmp, O_RDONLY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return err_sys(e, "open stage/%s", tmp);
+	*out = fd;
+	return 1;
+}
+
+/* A synced copy of ours under the name `tmp`. */
 static int
 private_copy(struct receive *r, const struct incoming_file *f, const char *tmp,
     int *out, struct err *e)
@@ -212,7 +233,10 @@ stage_it(struct receive *r, const char *name, const struct chain_name *at,
 	int whole;
 
 	(void)snprintf(tmp, sizeof(tmp), ".%s.tmp", name);
-	if (private_copy(r, f, tmp, &fd, e) < 0)
+	whole = second_name(r, name, tmp, &fd, e);
+	if (whole == 0)
+		whole = private_copy(r, f, tmp, &fd, e);
+	if (whole < 0)
 		return err_at(e, "stage %s", name);
 	whole = check_copy(r, name, at, f, fd, &tip, e);
 	if (whole <= 0) {

@@ -78,6 +78,10 @@ const struct destination_config *change_destination(struct change *ch,
 int change_pairing(struct change *ch, enum pairing_role role,
     struct pairing *out, struct err *e) CHECKED;
 
+/* The options of a place: url, ack-url, key, known-hosts, ack-key. */
+int change_place(
+    struct change *ch, struct destination_config *d, struct err *e) CHECKED;
+
 /* Makes the group's folder under active/, and puts a volume into it. */
 int folder_make(struct home *h, const struct uuid *group, gid_t access,
     struct err *e) CHECKED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request_destination: destination-add (name, group, url, pairing,
- * fingerprint, key, known-hosts, ack-url, ack-key, prune-at, and those of
- * destination_option.h),
+ * fingerprint, key, known-hosts, ack-url, ack-key, prune-at, hub, and those
+ * of destination_option.h),
  * destination-pause (name, group, paused), destination-remove. */
 #include "coordinator/request.h"
 
@@ -81,10 +81,9 @@ check_known_hosts(const char *path, struct err *e)
 	return 0;
 }
 
-static int
-take_options(struct change *ch, struct destination_config *d, struct err *e)
+int
+change_place(struct change *ch, struct destination_config *d, struct err *e)
 {
-	const char *prune = change_text(ch, "prune-at");
 	const struct destination_option *o = destination_options;
 
 	if (copy_text(ch, "url", d->url, sizeof(d->url), e) < 0 ||
@@ -99,17 +98,28 @@ take_options(struct change *ch, struct destination_config *d, struct err *e)
 		if (copy_text(ch, o->name, destination_option_text(d, o),
 			o->room, e) < 0)
 			return -1;
+	if (check_key(d->key_file, e) < 0 ||
+	    check_key(d->ack_key_file, e) < 0 ||
+	    check_known_hosts(d->known_hosts, e) < 0)
+		return -1;
+	return transport_check(d, e);
+}
+
+static int
+take_options(struct change *ch, struct destination_config *d, struct err *e)
+{
+	const char *prune = change_text(ch, "prune-at");
+
+	d->hub = change_has(ch, "hub");
 	d->prune_at =
 	    strcmp(prune, "stored") == 0 ? PRUNE_STORED : PRUNE_APPLIED;
 	if (prune[0] != 0 && d->prune_at == PRUNE_APPLIED &&
 	    strcmp(prune, "applied") != 0)
 		return err_set(e, ERR_REFUSED,
 		    "--prune-at is 'applied' or 'stored', not '%s'", prune);
-	if (check_key(d->key_file, e) < 0 ||
-	    check_key(d->ack_key_file, e) < 0 ||
-	    check_known_hosts(d->known_hosts, e) < 0)
+	if (change_place(ch, d, e) < 0)
 		return -1;
-	return transport_check(d, e);
+	return d->hub ? transport_check_hub(d, e) : 0;
 }
 
 static int
@@ -212,7 +222,7 @@ request_destination_pause(struct change *ch, struct err *e)
 int
 request_destination_remove(struct change *ch, struct err *e)
 {
-	static const char *const kinds[] = {"ack", "job", "ship"};
+	static const char *const kinds[] = {"ack", "job", "ship", "hub"};
 	const struct destination_config *d = need_destination(ch, e);
 	char file[UUID_TEXT + 8], uuid[UUID_TEXT];
 

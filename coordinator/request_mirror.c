@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_mirror: mirror-add (group, pairing, fingerprint, incoming, onto...,
- * create, overwrite, as), mirror-export (group), mirror-pause (group, fetch,
- * apply: "yes" or "no"). */
+/* request_mirror: mirror-add (group, pairing, fingerprint, incoming or url and
+ * the other options of a place, onto..., create, overwrite, as), mirror-export
+ * (group), mirror-pause (group, fetch, apply: "yes" or "no"). */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "coordinator/place.h"
 #include "coordinator/target.h"
+#include "coordinator/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@ plan_release(struct plan *p)
 {
 	pairing_release(&p->pairing);
 	free(p->mirror.volumes);
+	free(p->mirror.pull);
 }
 
 static int
@@ -243,14 +245,32 @@ make_targets(const struct plan *p, struct err *e)
 }
 
 static int
+choose_pull(struct change *ch, struct plan *p, struct err *e)
+{
+	p->mirror.pull = calloc(1, sizeof(*p->mirror.pull));
+	if (p->mirror.pull == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	if (change_place(ch, p->mirror.pull, e) < 0 ||
+	    transport_check_hub(p->mirror.pull, e) < 0)
+		return err_at(e, "--pull");
+	return 0;
+}
+
+/* Where the files come from: a folder that others fill, or a place. */
+static int
 choose_incoming(struct change *ch, struct plan *p, struct err *e)
 {
-	const char *dir = change_need(ch, "incoming", e);
+	const char *dir = change_need(ch, "incoming", NULL);
 	size_t len = strlen(ch->home->path);
 	struct stat st;
 
+	if ((dir == NULL) == !change_has(ch, "url"))
+		return err_set(e, ERR_REFUSED,
+		    "a mirror needs --incoming, the folder that its source "
+		    "uploads to, or --pull, the URL that it fetches from: one "
+		    "of them");
 	if (dir == NULL)
-		return -1;
+		return choose_pull(ch, p, e);
 	if (dir[0] != '/' || strlen(dir) >= sizeof(p->mirror.incoming) ||
 	    strchr(dir, '\n') != NULL)
 		return err_set(e, ERR_REFUSED,
@@ -357,7 +377,7 @@ request_mirror_add(struct change *ch, struct err *e)
 		return 0;
 	if (make_targets(&p, e) < 0 || trust(ch, &p.pairing, e) < 0)
 		return -1;
-	return make_incoming(&p.mirror, e);
+	return p.mirror.pull != NULL ? 0 : make_incoming(&p.mirror, e);
 }
 
 static const struct mirror_config *

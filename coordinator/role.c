@@ -13,7 +13,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"source", "ship", "receive", "apply"};
+static const char *const kind_names[] = {
+    "source", "ship", "receive", "apply", "fetch"};
 
 void
 role_title(const struct role *r)
@@ -51,9 +52,18 @@ digest_of(struct role *r, struct err *e)
 	    add_digest(&b, r->destinations,
 		r->destination_count * sizeof(*r->destinations), e) < 0)
 		return -1;
+	if (r->sibling_count > 0 &&
+	    add_digest(&b, r->siblings, r->sibling_count * sizeof(*r->siblings),
+		e) < 0)
+		return -1;
 	if (r->mirror != NULL) {
 		memcpy(&m, r->mirror, sizeof(m));
 		m.volumes = NULL;
+		m.pull = NULL;
+		if (r->mirror->pull != NULL &&
+		    add_digest(
+			&b, r->mirror->pull, sizeof(*r->mirror->pull), e) < 0)
+			return -1;
 		if (add_digest(&b, &m, sizeof(m), e) < 0 ||
 		    add_digest(&b, r->mirror->volumes,
 			m.volume_count * sizeof(*r->mirror->volumes), e) < 0)
@@ -100,6 +110,9 @@ ships(const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
 
 		r[*n].destinations = d;
 		r[*n].destination_count = 1;
+		if (d->hub)
+			r[*n].siblings = snapshot_destinations(
+			    s, &d->group, &r[*n].sibling_count);
 		if (finish(&r[(*n)++], ROLE_SHIP, &d->uuid, d->name, e) < 0)
 			return -1;
 	}
@@ -113,6 +126,8 @@ mirrors(const struct snapshot *s, enum role_kind kind, struct role *r,
 	for (uint32_t i = 0; i < s->mirror_count; i++) {
 		const struct mirror_config *m = &s->mirrors[i];
 
+		if (kind == ROLE_FETCH && m->pull == NULL)
+			continue;
 		r[*n].mirror = m;
 		if (finish(&r[(*n)++], kind, &m->uuid, m->group_name, e) < 0)
 			return -1;
@@ -125,13 +140,14 @@ roles_of(
     const struct snapshot *s, struct role **out, uint32_t *count, struct err *e)
 {
 	size_t most = (size_t)s->group_count + s->destination_count +
-		      2 * (size_t)s->mirror_count;
+		      3 * (size_t)s->mirror_count;
 	AUTO_FREE struct role *r = calloc(most + 1, sizeof(*r));
 	uint32_t n = 0;
 
 	if (r == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	if (sources(s, r, &n, e) < 0 || ships(s, r, &n, e) < 0 ||
+	    mirrors(s, ROLE_FETCH, r, &n, e) < 0 ||
 	    mirrors(s, ROLE_RECEIVE, r, &n, e) < 0 ||
 	    mirrors(s, ROLE_APPLY, r, &n, e) < 0)
 		return -1;
@@ -167,8 +183,8 @@ note_failure(struct role *r, struct home *h, const char *text)
 	    {"state", "stalled"}, {source ? "trouble" : "error", text}};
 	char name[UUID_TEXT + 8], uuid[UUID_TEXT];
 
-	if (!source && r->kind != ROLE_SHIP)
-		return; /* a mirror's roles do */
+	if (!source && r->kind != ROLE_SHIP && r->kind != ROLE_FETCH)
+		return; /* a mirror's other roles do */
 	(void)snprintf(name, sizeof(name), "%s.%s",
 	    uuid_text(&r->subject, uuid), kind_names[r->kind]);
 	/* Status only: the next one will say it. */
@@ -190,6 +206,8 @@ role_open(struct role *r, struct home *h, struct err *e)
 	case ROLE_SHIP:
 		done =
 		    ship_open(h, r->destinations, (struct ship **)&r->work, e);
+		if (done == 0)
+			ship_share(r->work, r->siblings, r->sibling_count);
 		break;
 	case ROLE_RECEIVE:
 		done =
@@ -197,6 +215,9 @@ role_open(struct role *r, struct home *h, struct err *e)
 		break;
 	case ROLE_APPLY:
 		done = apply_open(h, r->mirror, (struct apply **)&r->work, e);
+		break;
+	case ROLE_FETCH:
+		done = fetch_open(h, r->mirror, (struct fetch **)&r->work, e);
 		break;
 	}
 	if (done < 0) {
@@ -220,6 +241,8 @@ role_pass(struct role *r, struct err *e)
 		return receive_pass(r->work, e);
 	case ROLE_APPLY:
 		return apply_pass(r->work, e);
+	case ROLE_FETCH:
+		return fetch_pass(r->work, e);
 	}
 	return 0;
 }
@@ -239,6 +262,9 @@ role_wait(struct role *r, uint32_t wait_ms)
 		break;
 	case ROLE_APPLY:
 		apply_wait(r->work, wait_ms);
+		break;
+	case ROLE_FETCH:
+		fetch_wait(r->work, wait_ms);
 		break;
 	}
 }
@@ -260,6 +286,9 @@ role_close(struct role *r)
 		break;
 	case ROLE_APPLY:
 		apply_close(r->work);
+		break;
+	case ROLE_FETCH:
+		fetch_close(r->work);
 		break;
 	}
 	r->work = NULL;

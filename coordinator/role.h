@@ -8,7 +8,13 @@
 
 #include "coordinator/catalogue.h"
 
-enum role_kind { ROLE_SOURCE = 0, ROLE_SHIP, ROLE_RECEIVE, ROLE_APPLY };
+enum role_kind {
+	ROLE_SOURCE = 0,
+	ROLE_SHIP,
+	ROLE_RECEIVE,
+	ROLE_APPLY,
+	ROLE_FETCH
+};
 
 struct role {
 	enum role_kind kind;
@@ -19,8 +25,11 @@ struct role {
 	const struct group_config *group;
 	const struct destination_config *destinations; /* SHIP: one */
 	uint32_t destination_count;
+	/* SHIP to a hub: all destinations of the group */
+	const struct destination_config *siblings;
+	uint32_t sibling_count;
 	const struct mirror_config *mirror;
-	void *work; /* open: struct source, ship, receive or apply */
+	void *work; /* open: struct source, ship, receive, apply or fetch */
 	int lock;
 };
 

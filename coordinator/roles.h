@@ -3,7 +3,8 @@
  * roles: the workers of a coordinator. Each configured thing has one: a source
  * group (seal, copy-in, heartbeat, prune), a destination (ship, fetch its
  * acknowledgement), a mirror's receiver (receive, verify, stage, publish the
- * acknowledgement) and a mirror's redriver (apply). The supervisor runs each
+ * acknowledgement), where it pulls its fetcher (get files, put the
+ * acknowledgement), and a mirror's redriver (apply). The supervisor runs each
  * in a child process of its own, so that one that hangs or dies hurts nobody;
  * they share nothing but files in the home, and learn of each other's
  * progress by inotify, with a time-out as the truth. `--once` calls the
@@ -65,6 +66,9 @@ int source_finish(struct source *s, struct err *e) CHECKED;
 struct ship;
 int ship_open(struct home *h, const struct destination_config *d,
     struct ship **out, struct err *e) CHECKED;
+/* Of a hub: all `count` destinations of the group, lent. */
+void ship_share(
+    struct ship *s, const struct destination_config *all, uint32_t count);
 int ship_pass(struct ship *s, struct err *e) CHECKED;
 void ship_wait(struct ship *s, uint32_t wait_ms);
 void ship_close(struct ship *s);
@@ -76,6 +80,21 @@ int receive_open(struct home *h, const struct mirror_config *m,
 int receive_pass(struct receive *r, struct err *e) CHECKED;
 void receive_wait(struct receive *r, uint32_t wait_ms);
 void receive_close(struct receive *r);
+
+/*
+ * ---- mirror: fetcher (fetch*.c), where it pulls ----
+ *
+ * state/<mirror>.fetch: state (streaming stalled paused), error ("" when there
+ * is none), from (URL), files, bytes (fetched since it began), reached_ns (wall
+ * clock: the place answered last), got_ns (a file came last; 0: none),
+ * next_retry (wall clock, ns; 0: none), updated_ns.
+ */
+struct fetch;
+int fetch_open(struct home *h, const struct mirror_config *m,
+    struct fetch **out, struct err *e) CHECKED;
+int fetch_pass(struct fetch *f, struct err *e) CHECKED;
+void fetch_wait(struct fetch *f, uint32_t wait_ms);
+void fetch_close(struct fetch *f);
 
 /* ---- mirror: redriver (apply.c) ---- */
 struct apply;

@@ -125,7 +125,7 @@ work(struct ship *s, struct err *e)
 	/* Until the first copy-in has begun there is nothing to send: looked
 	 * for at every pass, so that one --once is enough. */
 	if (load_job(s, !s->has_ack && s->job.begin == 0, e) < 0 ||
-	    open_transports(s, e) < 0)
+	    open_transports(s, e) < 0 || ship_hub(s, e) < 0)
 		return -1;
 	/* A destination that nothing was ever asked of needs nothing. */
 	if (s->job.state == JOB_NONE && !s->has_ack)

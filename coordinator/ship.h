@@ -7,6 +7,7 @@
  *
  *   ship.c  open, pass, wait, close    ship_send.c  cursor, window, sending
  *   ship_ack.c  fetching               ship_note.c  lag, state/<dest>.ship
+ *   ship_hub.c  a place that mirrors fetch from
  */
 #ifndef COORDINATOR_SHIP_H
 #define COORDINATOR_SHIP_H
@@ -19,6 +20,8 @@
 
 #define SHIP_AHEAD_FILES 64u
 #define SHIP_AHEAD_BYTES (UINT64_C(256) << 20)
+#define SHIP_PATH 96u
+#define SHIP_SHARED 64u /* mirrors that fetch in one place */
 
 /* The end of a file that was sent, and not yet stored. */
 struct ship_sent {
@@ -71,6 +74,18 @@ struct ship {
 
 	struct ship_lag lag;
 	uint64_t note_ns;
+	/* of a hub */
+	const struct destination_config *siblings; /* lent */
+	uint32_t sibling_count;
+	bool hub_made, hub_known, hub_noted;
+	bool hub_keeps;		/* we may not remove there */
+	struct position hub_at; /* cleared up to here */
+	uint64_t hub_ns;	/* monotonic: clear next */
+	bool doubt;		/* what comes next may be there already */
+	bool renew;	    /* what is there under the next name was refused */
+	bool leads;	    /* nobody else sends */
+	uint64_t follow_ns; /* monotonic: the next one is missing since */
+
 	int inotify;	  /* -1: none */
 	bool watched_far; /* the far folder tells of acknowledgements */
 };
@@ -91,6 +106,16 @@ int ship_fetch(struct ship *s, struct err *e) CHECKED;
 void ship_poll_soon(struct ship *s);
 /* Is there nothing that we wait for? */
 bool ship_is_idle(const struct ship *s);
+
+/* A hub's folder and what is to be cleared there; else nothing. */
+int ship_hub(struct ship *s, struct err *e) CHECKED;
+/* Says where the mirror has to begin. */
+int ship_hub_begin(struct ship *s, uint32_t epoch_number, uint64_t sequence,
+    struct err *e) CHECKED;
+enum ship_turn { SHIP_SEND = 0, SHIP_IS_THERE, SHIP_WAIT };
+/* What to do with the next file. */
+int ship_hub_turn(struct ship *s, const char *path, enum ship_turn *out,
+    struct err *e) CHECKED;
 
 int ship_count_lag(struct ship *s, struct err *e) CHECKED;
 void ship_note(struct ship *s, bool now);

@@ -74,6 +74,7 @@ accept(struct ship *s, const struct buf *b, struct err *e)
 		return 0;
 	s->ack = a;
 	s->has_ack = true;
+	s->hub_ns = 0;
 	ship_stored(s);
 	ship_asked(s, had ? &before : NULL);
 	ship_poll_soon(s);

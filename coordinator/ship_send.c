@@ -26,6 +26,7 @@ set_cursor(
 	s->ring_first = s->ring_count = 0;
 	s->ring_bytes = 0;
 	s->moved_ns = clock_mono_ns();
+	s->doubt = true;
 }
 
 void
@@ -62,10 +63,12 @@ find_first(struct ship *s, struct err *e)
 			found = sealed_find(&s->sealed, wanted[i], &f, e);
 	if (found == 0 && s->job.begin > 0)
 		return check_begin(s, e);
-	if (found == 1)
-		set_cursor(
-		    s, f.at.epoch_number, f.at.sequence - 1, f.first - 1);
-	return found;
+	if (found != 1)
+		return found;
+	if (ship_hub_begin(s, f.at.epoch_number, f.at.sequence, e) < 0)
+		return -1;
+	set_cursor(s, f.at.epoch_number, f.at.sequence - 1, f.first - 1);
+	return 1;
 }
 
 /* 1 when it is known what comes next, 0 when there is nothing to send yet. */
@@ -165,10 +168,12 @@ make_durable(struct ship *s, const struct sealed_file *f, struct err *e)
 	return 0;
 }
 
+/* 1, or 0 when it is another's turn to send it. */
 static int
 send_file(struct ship *s, const struct sealed_file *f, struct err *e)
 {
-	char name[JOURNAL_NAME_LEN], stream[UUID_TEXT], path[80];
+	char name[JOURNAL_NAME_LEN], stream[UUID_TEXT], path[SHIP_PATH];
+	enum ship_turn turn;
 	AUTO_CLOSE int fd = -1;
 	int found = sealed_open_file(
 	    &s->sealed, f->at.epoch_number, f->at.sequence, &fd, e);
@@ -180,10 +185,15 @@ send_file(struct ship *s, const struct sealed_file *f, struct err *e)
 		return err_set(e, ERR_RETRY, "%s is gone", name);
 	(void)snprintf(path, sizeof(path), "%s/%s",
 	    uuid_text(&s->sealed.stream, stream), name);
-	if (transport_put(s->put, fd, f->file_len, path, e) < 0)
+	if (ship_hub_turn(s, path, &turn, e) < 0)
+		return err_at(e, "send %s", name);
+	if (turn == SHIP_WAIT)
+		return 0;
+	if (turn == SHIP_SEND &&
+	    transport_put(s->put, fd, f->file_len, path, e) < 0)
 		return err_at(e, "send %s", name);
 	remember(s, f);
-	return 0;
+	return 1;
 }
 
 /* The file after the cursor is not here. Is there one beyond it? Then this
@@ -222,11 +232,37 @@ send_all(struct ship *s, bool *any, struct err *e)
 			return *any ? 0 : check_hole(s, e);
 		if (make_durable(s, &f, e) < 0)
 			return -1;
-		if (send_file(s, &f, e) < 0)
-			return -1;
+		found = send_file(s, &f, e);
+		if (found <= 0)
+			return found;
 		*any = true;
 	}
 	return 0;
+}
+
+/* Does the mirror say that it is stalled for want of this file? */
+static bool
+is_named(const struct ship *s, uint32_t epoch_number, uint64_t sequence)
+{
+	char name[JOURNAL_NAME_LEN];
+
+	return strstr(s->ack.reason,
+		   journal_name(epoch_number, sequence, name)) != NULL;
+}
+
+/* Is it stalled for want of the file that comes next, or of the oldest that is
+ * under way? */
+static bool
+is_asked_for(const struct ship *s)
+{
+	const struct position *p = &s->ack.stored;
+	const struct ship_sent *oldest = &s->ring[s->ring_first];
+
+	return s->has_ack && s->ack.state == ACK_STALLED &&
+	       (is_named(s, p->epoch_number, p->sequence + 1) ||
+		   is_named(s, p->epoch_number + 1, 1) ||
+		   (s->ring_count > 0 &&
+		       is_named(s, oldest->epoch_number, oldest->sequence)));
 }
 
 /* Sent, and not stored for long: the receiver may have refused it, or it was
@@ -241,17 +277,8 @@ resend_if_stuck(struct ship *s)
 	log_info("nothing was stored for %ju s: sending again from there",
 	    (uintmax_t)(wait / UINT64_C(1000000000)));
 	s->resends++;
+	s->renew = is_asked_for(s);
 	ship_again(s);
-}
-
-/* Does the mirror say that it is stalled for want of this file? */
-static bool
-is_named(const struct ship *s, uint32_t epoch_number, uint64_t sequence)
-{
-	char name[JOURNAL_NAME_LEN];
-
-	return strstr(s->ack.reason,
-		   journal_name(epoch_number, sequence, name)) != NULL;
 }
 
 /*
@@ -264,11 +291,6 @@ void
 ship_asked(struct ship *s, const struct ack *before)
 {
 	const struct position *p = &s->ack.stored;
-	const struct ship_sent *oldest = &s->ring[s->ring_first];
-	bool named = is_named(s, p->epoch_number, p->sequence + 1) ||
-		     is_named(s, p->epoch_number + 1, 1) ||
-		     (s->ring_count > 0 &&
-			 is_named(s, oldest->epoch_number, oldest->sequence));
 
 	if (!s->has_cursor || !is_after(s->epoch_number, s->sequence, p))
 		return;
@@ -277,12 +299,13 @@ ship_asked(struct ship *s, const struct ack *before)
 		ship_again(s);
 		return;
 	}
-	if (s->ack.state != ACK_STALLED || !named ||
+	if (!is_asked_for(s) ||
 	    (s->asked && position_compare(p, &s->asked_after) == 0))
 		return;
 	log_info("the mirror is stalled, sending again: %s", s->ack.reason);
 	s->asked = true;
 	s->asked_after = *p;
+	s->renew = true;
 	ship_again(s);
 }
 

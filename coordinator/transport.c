@@ -54,6 +54,17 @@ transport_check(const struct destination_config *d, struct err *e)
 }
 
 int
+transport_check_hub(const struct destination_config *d, struct err *e)
+{
+	const struct transport_ops *ops = find(d->url, e);
+
+	if (ops == NULL || ops->fetch != NULL)
+		return ops == NULL ? -1 : 0;
+	return err_set(e, ERR_REFUSED,
+	    "%s:// can be sent to, but not be fetched from", ops->scheme);
+}
+
+int
 transport_open(const struct destination_config *d, bool for_acks,
     struct transport **out, struct err *e)
 {

@@ -115,6 +115,10 @@ void transport_close(struct transport *t);
 /* Checks a URL and its options without connecting; REFUSED says why. */
 int transport_check(const struct destination_config *d, struct err *e) CHECKED;
 
+/* After that: can files be fetched from there, too? */
+int transport_check_hub(
+    const struct destination_config *d, struct err *e) CHECKED;
+
 /* ---- for transports ---- */
 
 /* The URL that counts: ack_url for acknowledgements when there is one. */

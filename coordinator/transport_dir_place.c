@@ -12,6 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
+static int
+too_large(struct dir_transport *t, struct transport_file *f, struct err *e)
+{
+	return err_set(e, ERR_CORRUPT,
+	    "%s/%s is larger than the %ju bytes that are accepted", t->path,
+	    f->name, (uintmax_t)f->max);
+}
+
 /* Copies what there is now, at most f->max bytes. */
 static int
 fetch_bytes(struct dir_transport *t, int from, struct transport_file *f,
@@ -20,15 +28,16 @@ fetch_bytes(struct dir_transport *t, int from, struct transport_file *f,
 	uint64_t off = 0;
 	ssize_t n;
 
-	for (;;) {
+	if (io_size(from, &off, e) < 0)
+		return -1;
+	if (off > f->max)
+		return too_large(t, f, e);
+	for (off = 0;;) {
 		n = io_read_some_at(from, t->block, DIR_BLOCK, off, e);
 		if (n <= 0)
 			break;
-		if ((uint64_t)n > f->max - off)
-			return err_set(e, ERR_CORRUPT,
-			    "%s/%s is larger than the %ju bytes that are "
-			    "accepted",
-			    t->path, f->name, (uintmax_t)f->max);
+		if ((uint64_t)n > f->max - off) /* it grows */
+			return too_large(t, f, e);
 		if (io_write_at(f->fd, t->block, (size_t)n, off, e) < 0)
 			return -1;
 		off += (uint64_t)n;

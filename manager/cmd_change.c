@@ -170,6 +170,36 @@ add_pairing(struct message *m, struct args *a, struct err *e)
 	return client_add(m, a, "fingerprint", e);
 }
 
+/* A file that is read later too: its path, absolute. */
+static int
+add_file(struct message *m, struct args *a, const char *option, struct err *e)
+{
+	const char *path = args_option(a, option);
+
+	if (path == NULL)
+		return 0;
+	if (client_add_path(m, option, path, e) < 0)
+		return err_at(e, "--%s", option);
+	return 0;
+}
+
+/* Where a mirror fetches from: a place like that of a destination. */
+static int
+add_pull(struct message *m, struct args *a, struct err *e)
+{
+	const char *url = args_option(a, "pull");
+
+	if (url == NULL)
+		return 0;
+	if (message_add_text(m, "url", url, e) < 0 ||
+	    add_file(m, a, "key", e) < 0 ||
+	    add_file(m, a, "known-hosts", e) < 0 ||
+	    add_file(m, a, "credentials", e) < 0 || add_file(m, a, "ca", e) < 0)
+		return -1;
+	return client_add(m, a, "pin", e) < 0 ? -1
+					      : client_add(m, a, "proxy", e);
+}
+
 int
 run_mirror_add(struct args *a)
 {
@@ -177,15 +207,16 @@ run_mirror_add(struct args *a)
 	struct err e = {0};
 	int code;
 
-	if (need(a, "pairing", &code) < 0 || need(a, "incoming", &code) < 0 ||
-	    need(a, "onto", &code) < 0)
+	if (need(a, "pairing", &code) < 0 || need(a, "onto", &code) < 0)
 		return code;
+	if (args_has(a, "incoming") == args_has(a, "pull"))
+		return tell(EXIT_USAGE,
+		    "mirror add needs --incoming or --pull, "
+		    "one of them");
 	if (start(&m, a, "mirror-add", &e) < 0 ||
 	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
-	    add_pairing(&m, a, &e) < 0 ||
-	    client_add_path(&m, "incoming", args_option(a, "incoming"), &e) <
-		0 ||
-	    client_add(&m, a, "create", &e) < 0 ||
+	    add_pairing(&m, a, &e) < 0 || add_file(&m, a, "incoming", &e) < 0 ||
+	    add_pull(&m, a, &e) < 0 || client_add(&m, a, "create", &e) < 0 ||
 	    client_add(&m, a, "overwrite", &e) < 0 ||
 	    client_add(&m, a, "as", &e) < 0)
 		return tell_err(&e);
@@ -225,19 +256,6 @@ run_mirror_resume(struct args *a)
 	return pause_mirror(a, "no");
 }
 
-/* A file that is read later too: its path, absolute. */
-static int
-add_file(struct message *m, struct args *a, const char *option, struct err *e)
-{
-	const char *path = args_option(a, option);
-
-	if (path == NULL)
-		return 0;
-	if (client_add_path(m, option, path, e) < 0)
-		return err_at(e, "--%s", option);
-	return 0;
-}
-
 int
 run_destination_add(struct args *a)
 {
@@ -254,6 +272,7 @@ run_destination_add(struct args *a)
 	    client_add(&m, a, "url", &e) < 0 ||
 	    client_add(&m, a, "ack-url", &e) < 0 ||
 	    client_add(&m, a, "prune-at", &e) < 0 ||
+	    client_add(&m, a, "hub", &e) < 0 ||
 	    add_file(&m, a, "key", &e) < 0 ||
 	    add_file(&m, a, "known-hosts", &e) < 0 ||
 	    add_file(&m, a, "ack-key", &e) < 0 ||

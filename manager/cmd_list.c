@@ -113,6 +113,7 @@ mirrors_json(struct json *j, const struct snapshot *s)
 		uuid_field(j, "stream", &m->stream);
 		json_text(j, "source_site", m->source_site_name);
 		json_text(j, "incoming", m->incoming);
+		json_text(j, "pull", m->pull == NULL ? "" : m->pull->url);
 		json_bool(j, "fetch_paused", m->fetch_paused);
 		json_bool(j, "apply_paused", m->apply_paused);
 		json_array(j, "volumes");

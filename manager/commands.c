@@ -44,6 +44,13 @@ static const struct option_spec volume_expand_options[] = {
 static const struct option_spec mirror_add_options[] = {
     {"pairing", "FILE", "what 'group export' printed at the source"},
     {"incoming", "DIR", "the folder that the source uploads to"},
+    {"pull", "URL", "or: the place that this site fetches from"},
+    {"key", "FILE", "private key for that (SSH; TLS with certificate)"},
+    {"known-hosts", "FILE", "sftp: that server's key, as in known_hosts(5)"},
+    {"credentials", "FILE", "https: USER:PASSWORD or bearer TOKEN"},
+    {"ca", "FILE", "https: who signed the server's certificate (PEM)"},
+    {"pin", "sha256//BASE64", "https: the server's public key, as a digest"},
+    {"proxy", "URL", "https: through http://HOST:PORT (default: none)"},
     {"onto", "VOLUME=PATH", "where each volume's mirror lives (repeat)"},
     {"fingerprint", "HEX", "what 'group export' told; checked"},
     {"create", NULL, "makes mirror files that are missing"},
@@ -73,6 +80,7 @@ static const struct option_spec destination_add_options[] = {
     {"ack-key", "FILE", "private key for that (default: --key)"},
     {"ack-credentials", "FILE", "for that (default: --credentials)"},
     {"prune-at", "applied|stored", "when files may go (default: applied)"},
+    {"hub", NULL, "the mirror fetches from there (--pull)"},
     DRY_RUN,
     END,
 };
@@ -159,7 +167,14 @@ const struct command commands[] = {
 	"Prepares this site to hold a mirror: checks the pairing text and "
 	"every path,\nand makes the folder that the source uploads to.\n\n"
 	"  aim-manager mirror add db --pairing db.pairing --incoming "
-	"/srv/incoming \\\n      --onto db=/srv/db-mirror.img --create",
+	"/srv/incoming \\\n      --onto db=/srv/db-mirror.img --create\n\n"
+	"Where the source cannot reach this host, both meet at a third place: "
+	"this site\nfetches from it with --pull, and the source sends there "
+	"with --hub.\n\n"
+	"  aim-manager mirror add db --pairing db.pairing --pull \\\n"
+	"      sftp://aim@hub.example/aim --key /root/aim_key \\\n"
+	"      --known-hosts /root/aim_known_hosts --onto "
+	"db=/srv/db-mirror.img",
 	mirror_add_options, run_mirror_add},
     {"mirror", "export", "GROUP", 1, 1, false, "prints the pairing text",
 	"Prints what the source needs to know of this mirror; the fingerprint "
@@ -177,7 +192,8 @@ const struct command commands[] = {
 	run_mirror_resume},
     {"destination", "add", "NAME", 1, 1, false, "sends a group somewhere",
 	"Names a place where a group is mirrored. The URL is the mirror's "
-	"--incoming\nfolder as this host sees it. For sftp the server's key "
+	"--incoming\nfolder as this host sees it, or with --hub the place that "
+	"the mirror pulls\nfrom. For sftp the server's key "
 	"must be in the\n--known-hosts file: an unknown server is never "
 	"trusted.\n\n"
 	"  aim-manager destination add paris --group db --pairing "

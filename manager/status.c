@@ -432,6 +432,42 @@ look_at_notes(struct home *h, struct status_group *g)
 		say(g->reason, text);
 }
 
+static uint64_t
+number_of(struct home *h, const struct status_group *g, const char *key)
+{
+	char text[32];
+
+	return note_of(h, &g->mirror->uuid, "fetch", key, text, sizeof(text))
+		   ? strtoull(text, NULL, 10)
+		   : 0;
+}
+
+/* Where it fetches from, and whether that answers. */
+static void
+look_at_fetch(struct home *h, struct status_group *g)
+{
+	struct status_fetch *f = &g->fetch;
+
+	if (g->mirror->pull == NULL)
+		return;
+	f->files = number_of(h, g, "files");
+	f->bytes = number_of(h, g, "bytes");
+	f->reached_ns = number_of(h, g, "reached_ns");
+	f->got_ns = number_of(h, g, "got_ns");
+	if (!note_of(h, &g->mirror->uuid, "fetch", "error", f->error,
+		sizeof(f->error)))
+		f->error[0] = 0;
+	if (f->error[0] != 0) {
+		worse(g, STATUS_STALLED, f->error);
+		return;
+	}
+	if (g->reason[0] != 0 || f->reached_ns == 0)
+		return;
+	(void)snprintf(g->reason, sizeof(g->reason),
+	    "it fetches from %.300s, reached %.0f s ago", g->mirror->pull->url,
+	    seconds_since(f->reached_ns));
+}
+
 static void
 advise_mirror(const struct status *s, struct status_group *g)
 {
@@ -482,6 +518,7 @@ collect_mirror(struct home *h, struct status *s, struct status_group *g,
 	if (g->state == STATUS_UNPROTECTED && g->reason[0] == 0)
 		say(g->reason, "it waits for a base from the source");
 	look_at_notes(h, g);
+	look_at_fetch(h, g);
 	if (!s->coordinated && g->reason[0] == 0)
 		say(g->reason, "no coordinator is running here");
 	advise_mirror(s, g);

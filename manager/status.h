@@ -60,6 +60,12 @@ struct status_group {
 	uint64_t received, applied;
 	bool consistent;
 	uint64_t quarantined;
+	/* of a mirror that fetches its files (mirror->pull) */
+	struct status_fetch {
+		char error[REASON_LIMIT];    /* "" when there is none */
+		uint64_t files, bytes;	     /* since its role began */
+		uint64_t reached_ns, got_ns; /* wall clock; 0: not yet */
+	} fetch;
 };
 
 struct status {

@@ -115,6 +115,25 @@ source(struct json *j, const struct status_group *g)
 }
 
 static void
+pull(struct json *j, const struct status_group *g)
+{
+	const struct status_fetch *f = &g->fetch;
+
+	if (g->mirror->pull == NULL) {
+		json_null(j, "pull");
+		return;
+	}
+	json_object(j, "pull");
+	json_text(j, "url", g->mirror->pull->url);
+	maybe_text(j, "error", f->error);
+	json_number(j, "files", f->files);
+	json_number(j, "bytes", f->bytes);
+	json_number(j, "reached_ns", f->reached_ns);
+	json_number(j, "got_ns", f->got_ns);
+	json_object_end(j);
+}
+
+static void
 mirror(struct json *j, const struct status_group *g)
 {
 	json_number(j, "captured", g->received);
@@ -129,7 +148,8 @@ mirror(struct json *j, const struct status_group *g)
 	json_bool(j, "consistent", g->consistent);
 	uuid_field(j, "uuid", &g->mirror->uuid);
 	json_text(j, "source_site", g->mirror->source_site_name);
-	json_text(j, "incoming", g->mirror->incoming);
+	maybe_text(j, "incoming", g->mirror->incoming);
+	pull(j, g);
 	json_bool(j, "fetch_paused", g->mirror->fetch_paused);
 	json_bool(j, "apply_paused", g->mirror->apply_paused);
 	json_number(j, "quarantined", g->quarantined);

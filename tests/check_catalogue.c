@@ -5,6 +5,7 @@
 #include "common/io.h"
 #include "tests/site_rig.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 
 static struct site_rig rig;
@@ -283,6 +284,53 @@ START_TEST(a_newer_catalogue_is_refused)
 }
 END_TEST
 
+#define OK(call) ck_assert_msg((call) == 0, "%s", e.text)
+
+/* As the release before made it: without the table of settings. */
+static void
+make_older(void)
+{
+	sqlite3 *db = NULL;
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/catalogue.db", rig.path);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(
+	    sqlite3_exec(db,
+		"DROP TABLE setting; DROP TABLE destination_option;", NULL,
+		NULL, NULL),
+	    SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+START_TEST(an_older_catalogue_is_read_and_brought_up)
+{
+	AUTO(catalogue_closep) struct catalogue *c = NULL;
+	AUTO(snapshot_release) struct snapshot s = {0};
+	char value[16] = "";
+	struct uuid u;
+
+	add_a_group();
+	make_older();
+	OK(catalogue_open(&rig.home, false, &c, &e));
+	OK(catalogue_load(c, &s, &e));
+	ck_assert_uint_eq(s.group_count, 1);
+	u = s.groups[0].uuid;
+	ck_assert_int_eq(
+	    catalogue_get(c, &u, "x", value, sizeof(value), &e), 0);
+	catalogue_closep(&c);
+	OK(catalogue_open(&rig.home, true, &c, &e));
+	OK(catalogue_set(c, &u, "x", "yes", &e));
+	catalogue_closep(&c);
+	OK(catalogue_open(&rig.home, false, &c, &e));
+	ck_assert_int_eq(
+	    catalogue_get(c, &u, "x", value, sizeof(value), &e), 1);
+	ck_assert_str_eq(value, "yes");
+	ck_assert_int_eq(
+	    catalogue_get(c, &rig.home.site, "x", value, sizeof(value), &e), 0);
+}
+END_TEST
+
 START_TEST(another_sites_catalogue_is_refused)
 {
 	ck_assert_int_eq(uuid_make(&rig.home.site, &e), 0);
@@ -336,6 +384,7 @@ main(void)
 	tcase_add_loop_test(t, a_damaged_catalogue_is_told_and_restored, 0, 3);
 	tcase_add_test(t, a_catalogue_in_order_is_not_replaced);
 	tcase_add_test(t, a_newer_catalogue_is_refused);
+	tcase_add_test(t, an_older_catalogue_is_read_and_brought_up);
 	tcase_add_test(t, another_sites_catalogue_is_refused);
 	tcase_add_test(t, history_is_bounded);
 	suite_add_tcase(s, t);
