@@ -46,8 +46,8 @@ must_open(const char *path, int flags)
 	return fd;
 }
 
-static const struct call *const all[] = {
-    write_calls, size_calls, other_calls, process_calls, inside_calls};
+static const struct call *const all[] = {write_calls, size_calls, other_calls,
+    process_calls, inside_calls, signal_calls};
 enum { FAMILIES = sizeof(all) / sizeof(all[0]) };
 
 static void

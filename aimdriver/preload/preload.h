@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -45,13 +46,19 @@
 
 /* ---- start.c: which volumes there are ---- */
 
+enum { PX_CLAIMED = 3 }; /* SIGSEGV, SIGBUS, SIGSYS */
+
 struct px_thread {
 	int inside;	   /* > 0: no handler runs, all names are plain */
 	bool deferred;	   /* a signal came meanwhile */
 	bool interrupts;   /* one of them wants EINTR (no SA_RESTART) */
+	bool masked;	   /* all are blocked since; `mask` to go back to */
+	bool asynchronous; /* the cancellation type to go back to */
 	int steady;	   /* > 0: no cancellation point */
-	sigset_t mask;	   /* the mask to go back to, when deferred */
+	uint64_t mask;
 	sigjmp_buf *fault; /* where a fault while reading a buffer goes */
+	uint32_t held;	   /* which of these came */
+	siginfo_t info[PX_CLAIMED];
 };
 extern __thread struct px_thread px_self
     __attribute__((tls_model("initial-exec")));
@@ -156,21 +163,35 @@ void px_signals_start(void);
 void px_signals_claim(void);
 void px_undefer(void);
 
+/* Nobody may cancel the thread in between either: the locks that it has would
+ * stay, with a live owner. */
 static inline void
 px_enter(void)
 {
+	int type = PTHREAD_CANCEL_DEFERRED;
+
+	if (!__libc_single_threaded && px_self.inside == 0)
+		(void)pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
 	px_self.inside++;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(type == PTHREAD_CANCEL_ASYNCHRONOUS))
+		px_self.asynchronous = true;
 }
 
 static inline void
 px_leave(void)
 {
+	bool asynchronous = px_self.asynchronous && px_self.inside == 1;
+
+	if (unlikely(asynchronous))
+		px_self.asynchronous = false;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	px_self.inside--;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (unlikely(px_self.deferred) && px_self.inside == 0)
 		px_undefer();
+	if (unlikely(asynchronous))
+		(void)pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 }
 
 /* A system call that may block, as a cancellation point (unless steady). */

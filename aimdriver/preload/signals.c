@@ -9,7 +9,10 @@
  * and sends the signal to its own thread again; the kernel keeps it, with its
  * siginfo, until px_leave unblocks it.
  *
- * SIGSEGV and SIGBUS always come here first, so that a bad buffer is EFAULT.
+ * SIGSEGV and SIGBUS always come here first, so that a bad buffer is EFAULT;
+ * with the tripwire SIGSYS, too. These are never blocked inside a capture, for
+ * then the real one would end the program. When somebody sends one, it is kept
+ * here, one of each kind (as the kernel would), and sent again by px_leave.
  */
 #include "aimdriver/preload/preload.h"
 
@@ -101,33 +104,66 @@ table_write(int sig, const struct sigaction *act)
 	(void)atomic_fetch_add(&table[sig].seq, 1);
 }
 
-/* Waits for the end of the capture call. */
+static const int claimed[PX_CLAIMED] = {SIGSEGV, SIGBUS, SIGSYS};
+
+/* To this thread, as it came. Without room for more only the number is kept. */
 static void
-defer(int sig, siginfo_t *info, ucontext_t *uc)
+send_again(int sig, const siginfo_t *info)
+{
+	long pid = raw1(SYS_getpid, 0), tid = raw1(SYS_gettid, 0);
+
+	if (raw4(SYS_rt_tgsigqueueinfo, pid, tid, sig, (long)info) < 0)
+		(void)raw3(SYS_tgkill, pid, tid, sig);
+}
+
+/*
+ * Waits for the end of the capture call. Several may have interrupted it at
+ * once, one handler on top of the other: each blocks the rest first, so the
+ * last one to pass is the one that interrupted the capture, and its mask
+ * counts.
+ */
+static void
+defer(int sig, const siginfo_t *info, ucontext_t *uc)
 {
 	struct px_thread *self = &px_self;
+	uint64_t all = ~UINT64_C(0);
 	struct sigaction act;
 
+	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, KERNEL_SET);
 	table_read(sig, &act);
 	if ((act.sa_flags & SA_RESTART) == 0)
 		self->interrupts = true;
-	if (!self->deferred)
-		self->mask = uc->uc_sigmask;
 	self->deferred = true;
+	for (int i = 0; i < PX_CLAIMED; i++) {
+		if (sig != claimed[i] || !is_claimed(sig))
+			continue;
+		if ((self->held & 1u << i) == 0)
+			self->info[i] = *info;
+		self->held |= 1u << i;
+		return;
+	}
+	memcpy(&self->mask, &uc->uc_sigmask, KERNEL_SET);
+	self->masked = true;
 	all_signals((uint8_t *)&uc->uc_sigmask);
-	/* Also one of those that stay open: it would come for ever. */
-	((uint8_t *)&uc->uc_sigmask)[(sig - 1) / 8] |=
-	    (uint8_t)(1u << (sig - 1) % 8);
-	(void)raw4(SYS_rt_tgsigqueueinfo, raw1(SYS_getpid, 0),
-	    raw1(SYS_gettid, 0), sig, (long)info);
+	send_again(sig, info);
 }
 
 void
 px_undefer(void)
 {
-	sigset_t mask = px_self.mask;
+	struct px_thread *self = &px_self;
+	uint64_t all = ~UINT64_C(0), mask = 0;
 
-	px_self.deferred = false;
+	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask,
+	    KERNEL_SET);
+	if (self->masked)
+		mask = self->mask;
+	for (int i = 0; i < PX_CLAIMED; i++)
+		if ((self->held & 1u << i) != 0)
+			send_again(claimed[i], &self->info[i]);
+	self->held = 0;
+	self->masked = false;
+	self->deferred = false;
 	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, KERNEL_SET);
 }
 
@@ -151,6 +187,8 @@ entry(int sig, siginfo_t *info, void *context)
 {
 	struct px_thread *self = &px_self;
 	bool fault = is_fault(sig) && info->si_code > 0;
+	/* Also when px_leave is about to let the others through. */
+	bool waits = (self->inside > 0 || self->deferred) && !fault;
 	struct sigaction act, dfl;
 
 	if (sig == SIGSYS && px_tripped(info, context))
@@ -166,13 +204,12 @@ entry(int sig, siginfo_t *info, void *context)
 	table_read(sig, &act);
 	/* Somebody has sent one of those that are ours only in the kernel, and
 	 * no handler is to run: nothing to wait for. */
-	if (self->inside > 0 && !fault &&
-	    (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
+	if (waits && (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
 		if (act.sa_handler == SIG_DFL)
 			default_action(sig, info);
 		return;
 	}
-	if (self->inside > 0 && !fault) {
+	if (waits) {
 		defer(sig, info, context);
 		return;
 	}
