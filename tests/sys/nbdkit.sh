@@ -102,11 +102,11 @@ done
 settled vm
 mirrored
 
-say "commit=journal syncs the segments"
+say "commit=journal syncs the segments, commit=wal not the disk"
 stop_disk
-for commit in local journal; do
+for commit in local journal wal; do
 	rm -f "$SOCKET"
-	strace -f -qq -e trace=msync -o "$T/$commit.trace" nbdkit -f \
+	strace -f -qq -e trace=msync,fdatasync -o "$T/$commit.trace" nbdkit -f \
 		-U "$SOCKET" --filter="$FILTER" file "$T/disk.img" group=vm \
 		home="$HERE" commit=$commit >>"$T/nbdkit.log" 2>&1 &
 	strace=$!
@@ -119,11 +119,17 @@ for commit in local journal; do
 	kill "$(pgrep -P $strace)"
 	wait $strace || fail "nbdkit ended with status $?"
 	syncs=$(grep -c 'MS_SYNC' "$T/$commit.trace")
-	say "commit=$commit: $syncs syncs"
+	flushes=$(grep -c 'fdatasync' "$T/$commit.trace")
+	say "commit=$commit: $syncs syncs, $flushes of the disk"
 	case $commit in
 	# Marks are made durable, too, a few.
 	local) [ "$syncs" -le 5 ] || fail "local syncs the journal" ;;
 	journal) [ "$syncs" -ge 10 ] || fail "journal does not sync it" ;;
+	# At its beginning, its end, and for the heads of the log.
+	wal)
+		[ "$syncs" -le 7 ] || fail "wal syncs the journal"
+		[ "$flushes" -le 7 ] || fail "wal flushes the disk"
+		;;
 	esac
 done
 settled vm
@@ -163,6 +169,44 @@ qio -c 'write -P 10 0 4k'
 stop_disk
 settled vm
 mirrored
+
+say "a volume is expanded under a connected client"
+for commit in local wal; do
+	serve_disk vm "$T/disk.img" commit=$commit
+	must /usr/bin/python3 - "$URI" "$HERE" <<'END'
+import nbd, subprocess, sys
+
+MIB = 1 << 20
+
+
+def connect():
+    h = nbd.NBD()
+    h.set_strict_mode(0)
+    h.connect_uri(sys.argv[1])
+    return h
+
+
+old = connect()
+size = old.get_size()
+subprocess.check_call(["aim-manager", "--home", sys.argv[2], "volume",
+                       "expand", "disk", str(size + 2 * MIB)])
+new = connect()
+assert new.get_size() == size + 2 * MIB, new.get_size()
+new.pwrite(b"n" * MIB, size, nbd.CMD_FLAG_FUA)
+# The old one goes on with the size that it was told.
+assert old.get_size() == size
+old.pwrite(b"o" * MIB, size - MIB)
+old.flush()
+try:
+    old.pwrite(b"x" * 512, size)
+    raise SystemExit("a write beyond what the client was told")
+except nbd.Error as e:
+    print("beyond:", e)
+END
+	stop_disk
+	settled vm
+	mirrored
+done
 
 say "a full spool is ENOSPC where the policy says so"
 volume small 32M
