@@ -6,7 +6,8 @@
  * leaves the other one, empty, in its place. The leader is whoever wants to
  * commit while nobody else is leading; it alone touches the file. It commits
  * all that was put beside before it took the stage, so those who wait
- * meanwhile, and those who come to wait, are mostly answered by one write.
+ * meanwhile, and those who come to wait, are mostly answered by one write, and
+ * by one FLUSH in the stream. They wait for a word, and go without a lock.
  *
  * A half may be begun anew when the disk was flushed after the last change in
  * it was made: by the thread, which begins to when the other half is begun, or
@@ -39,17 +40,18 @@ struct wal {
 	uint32_t volume;
 	int fd, sync_fd;
 	pthread_mutex_t lock;
-	pthread_cond_t done; /* a commit ended, or a half is free */
+	pthread_cond_t done; /* a half is free */
 	pthread_cond_t work; /* for the thread */
 	pthread_t thread;
 	bool started, stop;
 
 	struct stage stage[2];
-	unsigned into;		  /* the stage that is put into */
-	uint64_t staged, durable; /* counts of changes */
+	unsigned into;			  /* the stage that is put into */
+	_Atomic uint64_t staged, durable; /* counts of changes */
+	_Atomic uint32_t commits;	  /* that ended; futex */
 	bool leading;
-	bool failed;
-	struct err why;
+	_Atomic bool failed;
+	struct err why; /* once it has failed */
 
 	/* the leader's */
 	struct wal_head head;
@@ -95,9 +97,9 @@ drop(struct wal **w)
 static void
 fail(struct wal *w, const struct err *why)
 {
-	if (!w->failed)
+	if (!atomic_load(&w->failed))
 		w->why = *why;
-	w->failed = true;
+	atomic_store(&w->failed, true);
 	(void)pthread_cond_broadcast(&w->done);
 }
 
@@ -207,7 +209,7 @@ wal_open(struct capture *c, uint32_t volume, uint64_t size, struct wal **out,
 	/* What others have left in the page cache is flushed by the first
 	 * commit. */
 	w->stage[0].overflow = true;
-	w->staged = 1;
+	atomic_store(&w->staged, 1);
 	*out = STEAL(w);
 	return 0;
 }
@@ -274,7 +276,7 @@ wal_stage(
 
 	(void)pthread_mutex_lock(&w->lock);
 	s = &w->stage[w->into];
-	w->staged++;
+	atomic_fetch_add(&w->staged, 1);
 	if (s->overflow || carried > WAL_STAGE ||
 	    WAL_STAGE - s->used < sizeof(r) + wal_round(carried, WAL_ALIGN))
 		s->overflow = true;
@@ -368,12 +370,21 @@ flush_and_cut(struct wal *w, int (*flush)(void *ctx), void *ctx, struct err *e)
 	return cut_off(w, e);
 }
 
+/* What is flushed now is so in the stream, too. */
+static int
+note_flush(struct wal *w, struct err *e)
+{
+	if (capture_flushed(w->c, w->volume) == 0)
+		return 0;
+	return err_set(e, ERR_FATAL, "note a flush: %s", capture_trouble(w->c));
+}
+
 /* Locked, and again when it returns. */
 static void
 lead(struct wal *w, int (*flush)(void *ctx), void *ctx)
 {
 	struct stage *s = &w->stage[w->into];
-	uint64_t upto = w->staged;
+	uint64_t upto = atomic_load(&w->staged);
 	struct err e = {0};
 	int r = 0;
 
@@ -384,45 +395,71 @@ lead(struct wal *w, int (*flush)(void *ctx), void *ctx)
 		r = flush_and_cut(w, flush, ctx, &e);
 	else if (s->records > 0)
 		r = append(w, s, &e);
+	if (r == 0)
+		r = note_flush(w, &e);
 	(void)pthread_mutex_lock(&w->lock);
 	stage_empty(s);
 	w->leading = false;
 	if (r < 0)
 		fail(w, &e);
 	else
-		w->durable = upto;
-	(void)pthread_cond_broadcast(&w->done);
+		atomic_store(&w->durable, upto);
+	atomic_fetch_add(&w->commits, 1);
+	futex_wake_all(&w->commits);
+}
+
+static bool
+is_over(struct wal *w, uint64_t want)
+{
+	return atomic_load(&w->durable) >= want || atomic_load(&w->failed);
+}
+
+/* Leads, or waits for the one who does. */
+static void
+go_on(struct wal *w, int (*flush)(void *ctx), void *ctx)
+{
+	uint32_t seen;
+	bool wait;
+
+	(void)pthread_mutex_lock(&w->lock);
+	wait = w->leading;
+	seen = atomic_load(&w->commits);
+	if (!wait && !atomic_load(&w->failed))
+		lead(w, flush, ctx);
+	(void)pthread_mutex_unlock(&w->lock);
+	while (wait && atomic_load(&w->commits) == seen)
+		(void)futex_wait_ms(&w->commits, seen, 1000);
+}
+
+/* Somebody else may have seen that the disk has lost something. */
+static void
+look_at_disk(struct wal *w)
+{
+	struct err why = {0};
+
+	if (atomic_load(&w->c->ctl->needs_redo) == 0)
+		return;
+	(void)err_set(&why, ERR_FATAL,
+	    "a flush of the disk has failed: it is to be redone from the log");
+	(void)pthread_mutex_lock(&w->lock);
+	fail(w, &why);
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 int
 wal_commit(struct wal *w, int (*flush)(void *ctx), void *ctx, struct err *e)
 {
-	uint64_t want;
-	int r = 0;
+	uint64_t want = atomic_load(&w->staged);
 
+	while (!is_over(w, want))
+		go_on(w, flush, ctx);
+	look_at_disk(w);
+	if (!atomic_load(&w->failed))
+		return 0;
 	(void)pthread_mutex_lock(&w->lock);
-	want = w->staged;
-	while (w->durable < want && !w->failed) {
-		if (w->leading)
-			(void)pthread_cond_wait(&w->done, &w->lock);
-		else
-			lead(w, flush, ctx);
-	}
-	/* Somebody else may have seen that the disk has lost something. */
-	if (!w->failed && atomic_load(&w->c->ctl->needs_redo) != 0) {
-		struct err why = {0};
-
-		(void)err_set(&why, ERR_FATAL,
-		    "a flush of the disk has failed: start nbdkit again, which "
-		    "redoes it from the log");
-		fail(w, &why);
-	}
-	if (w->failed) {
-		*e = w->why;
-		r = -1;
-	}
+	*e = w->why;
 	(void)pthread_mutex_unlock(&w->lock);
-	return r;
+	return -1;
 }
 
 /* ---- the end ---- */

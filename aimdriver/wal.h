@@ -57,9 +57,10 @@ int wal_close(struct wal *w, struct err *e) CHECKED;
 void wal_stage(struct wal *w, enum aim_op op, uint64_t off, uint64_t len,
     const void *data);
 /*
- * All that was staged before is durable when it returns 0. flush(ctx) flushes
- * the disk: 0, or -errno. After a failure every call fails: what the clients
- * were told stands in the log, and is redone by the next one. Any thread.
+ * All that was staged before is durable when it returns 0, and a FLUSH in the
+ * stream says so. flush(ctx) flushes the disk: 0, or -errno. After a failure
+ * every call fails: what the clients were told stands in the log, and is redone
+ * by the next one. Any thread.
  */
 int wal_commit(
     struct wal *w, int (*flush)(void *ctx), void *ctx, struct err *e) CHECKED;

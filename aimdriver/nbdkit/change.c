@@ -276,8 +276,9 @@ nf_flush(nbdkit_next *next, void *handle, uint32_t flags, int *err)
 
 	if (is_refused(c, err))
 		return -1;
-	if (nf_disk.wal != NULL ? sync_log(next, err) < 0
-				: next->flush(next, flags, err) < 0)
+	if (nf_disk.wal != NULL)
+		return sync_log(next, err);
+	if (next->flush(next, flags, err) < 0)
 		return -1;
 	if (!c->writes)
 		return 0;

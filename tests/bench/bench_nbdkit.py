@@ -23,20 +23,22 @@ from lab import GIB, MIB, Replica, Skipped, Trouble, fill
 
 
 def plans(quick):
-    """(name, target, arguments of fio); None instead of them: a copy."""
+    """(name, target, arguments of fio, commit); None instead of arguments: a
+    copy."""
     seconds = "300ms" if quick else "3s"
     fio = ["--rw=randwrite", "--bs=4k", "--time_based", f"--runtime={seconds}"]
-    yield "4 KiB random, 1 in flight", 0.90, [*fio, "--iodepth=1"]
-    yield "4 KiB random, 32 in flight", 0.80, [*fio, "--iodepth=32"]
-    yield ("4 KiB random, flush each", 0.90,
-           [*fio, "--iodepth=1", "--fsync=1"])
-    yield ("4 KiB random, 16 clients, flush each", 0.90,
-           [*fio, "--iodepth=1", "--fsync=1", "--numjobs=16", "--thread",
-            "--group_reporting"])
+    each = [*fio, "--iodepth=1", "--fsync=1"]
+    clients = [*each, "--numjobs=16", "--thread", "--group_reporting"]
+    yield "4 KiB random, 1 in flight", 0.90, [*fio, "--iodepth=1"], "local"
+    yield "4 KiB random, 32 in flight", 0.80, [*fio, "--iodepth=32"], "local"
+    yield "4 KiB random, flush each", 0.90, each, "local"
+    yield "4 KiB random, 16 clients, flush each", 0.90, clients, "local"
+    yield "wal: 4 KiB random, flush each", 1.00, each, "wal"
+    yield "wal: 4 KiB random, 16 clients, flush each", 1.20, clients, "wal"
     yield ("1 MiB sequential, 4 in flight", 0.45,
            ["--rw=write", "--bs=1M", "--iodepth=4", "--time_based",
-            f"--runtime={seconds}"])
-    yield "copy of 512 MiB", 0.45, None
+            f"--runtime={seconds}"], "local")
+    yield "copy of 512 MiB", 0.45, None, "local"
 
 
 class Server:
@@ -79,11 +81,21 @@ class NbdTurns(Turns):
         self.source = source
         self.plain_server = Server(
             lab, "plain", "nbdkit", "-f", "-U", "SOCKET", "file", self.plain)
-        self.ours = Server(
-            lab, "ours", "nbdkit", "-f", "-U", "SOCKET",
-            "--filter=" + lab.program("nbdkit-aim-filter.so"), "file",
-            replica.volume, "group=vol", "home=" + replica.source.home)
+        self.ours, self.commit = None, None
         self.peers = self.peer_servers(size)
+
+    def serve(self, commit):
+        """Ours with that kind of commit; one has the volume at a time."""
+        if self.commit == commit:
+            return
+        if self.ours is not None:
+            self.lab.stop(self.ours.process)
+        self.ours = Server(
+            self.lab, "ours-" + commit, "nbdkit", "-f", "-U", "SOCKET",
+            "--filter=" + self.lab.program("nbdkit-aim-filter.so"), "file",
+            self.replica.volume, "group=vol", "commit=" + commit,
+            "home=" + self.replica.source.home)
+        self.commit = commit
 
     def peer_servers(self, size):
         """QEMU without and with blklogwrites; none where it is not."""
@@ -152,8 +164,9 @@ def run(options, make_lab):
         fill(source, size // 2)
         turns = NbdTurns(lab, Replica(lab, size).start(), options.companions,
                          size, source)
-        for name, target, words in plans(options.quick):
+        for name, target, words, commit in plans(options.quick):
             if options.only in name:
+                turns.serve(commit)
                 yield turns.nbd_case(name, target, words, options.pairs)
         turns.settle()
         turns.replica.compare()
