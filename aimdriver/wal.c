@@ -105,6 +105,21 @@ fail(struct wal *w, const struct err *why)
 
 /* ---- beginning ---- */
 
+/* It is held for the copy of a few KiB: sleeping for it would take longer. */
+static void
+make_lock(pthread_mutex_t *m)
+{
+	pthread_mutexattr_t a;
+
+	if (pthread_mutexattr_init(&a) != 0) {
+		(void)pthread_mutex_init(m, NULL);
+		return;
+	}
+	(void)pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ADAPTIVE_NP);
+	(void)pthread_mutex_init(m, &a);
+	(void)pthread_mutexattr_destroy(&a);
+}
+
 static int
 make(struct capture *c, uint32_t volume, struct wal **out, struct err *e)
 {
@@ -116,7 +131,7 @@ make(struct capture *c, uint32_t volume, struct wal **out, struct err *e)
 	w->c = c;
 	w->volume = volume;
 	w->fd = w->sync_fd = -1;
-	(void)pthread_mutex_init(&w->lock, NULL);
+	make_lock(&w->lock);
 	(void)pthread_cond_init(&w->done, NULL);
 	(void)pthread_cond_init(&w->work, NULL);
 	for (i = 0; i < 2; i++) {
