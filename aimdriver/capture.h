@@ -256,6 +256,15 @@ struct capture_record {
 int capture_record(
     struct capture *c, const struct capture_record *r, struct err *e) CHECKED;
 /*
+ * Between them capture_record, capture_flushed and capture_control of this
+ * attachment need no locks of their own, which is most of what a small one
+ * costs. Everybody else waits: a millisecond or so is the most, and nothing
+ * that may take long belongs in between. Beginning twice does no harm; when
+ * there is no room, capture_record ends it.
+ */
+int capture_recording_begin(struct capture *c, struct err *e) CHECKED;
+void capture_recording_end(struct capture *c);
+/*
  * Puts what the disk holds from `off` on, not beyond `end`, into the stream,
  * as WRITE or ZERO that was SETTLED. *done is how far it got, at least 1.
  */

@@ -248,6 +248,7 @@ struct capture {
 	size_t control_len; /* of the mapping that begins with ctl */
 	unsigned flags;
 	bool read_only;
+	bool recording;	       /* holds every lock: record.c */
 	uint32_t volume_count; /* private copy: cannot be changed under us */
 	uint32_t wal_own;      /* 1 + the volume whose log we write; 0: none */
 	uint64_t seed;

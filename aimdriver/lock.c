@@ -48,7 +48,8 @@ _Static_assert(sizeof(struct entry) <= sizeof(struct control_lock), "entry");
 static _Thread_local struct {
 	struct robust_list_head head;
 	unsigned held;
-	void *was; /* the list that ours took the place of */
+	uint32_t own; /* this thread's number, while `held` */
+	void *was;    /* the list that ours took the place of */
 	size_t was_len;
 } mine;
 
@@ -83,6 +84,7 @@ put_list(void)
 {
 	mine.head.list.next = &mine.head.list;
 	mine.head.futex_offset = -(long)CONTROL_SHADOW;
+	mine.own = (uint32_t)gettid();
 	expect(NULL);
 	return syscall(SYS_get_robust_list, 0, &mine.was, &mine.was_len) == 0 &&
 	       syscall(SYS_set_robust_list, &mine.head, sizeof(mine.head)) == 0;
@@ -134,7 +136,6 @@ own_try(struct control_lock *l, uint32_t more)
 {
 	_Atomic uint32_t *word = word_of(l);
 	uint32_t was = atomic_load_explicit(word, memory_order_relaxed);
-	uint32_t own = (uint32_t)gettid();
 	bool got = false;
 
 	if (!is_free(was) || (mine.held == 0 && !put_list()))
@@ -142,8 +143,8 @@ own_try(struct control_lock *l, uint32_t more)
 	expect(entry_of(l));
 	while (is_free(was) && !got)
 		got = atomic_compare_exchange_weak_explicit(word, &was,
-		    own | (was & FUTEX_WAITERS) | more, memory_order_acquire,
-		    memory_order_relaxed);
+		    mine.own | (was & FUTEX_WAITERS) | more,
+		    memory_order_acquire, memory_order_relaxed);
 	if (got) {
 		link_entry(entry_of(l));
 		mine.held++;

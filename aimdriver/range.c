@@ -185,20 +185,23 @@ held(struct hold *h)
 enum hold_result
 hold_take(struct capture *c, struct hold *h)
 {
+	enum hold_result result = HOLD_OK;
 	uint32_t i, n = hold_locks(h);
 
-	for (i = 0; i < n; i++) {
-		struct control_lock *l = hold_lock(c, h, i);
-		enum hold_result r = lock_plain(c, l);
+	for (i = 0; i < n && result != HOLD_BUSY; i++) {
+		enum hold_result r = lock_plain(c, hold_lock(c, h, i));
 
-		if (__builtin_expect(r == HOLD_OK, 1))
-			continue;
-		release_first(c, h, r == HOLD_DIRTY ? i + 1 : i);
-		hold_release(c, h);
-		return r;
+		/* All that a dead owner held is found in one go. */
+		if (__builtin_expect(r != HOLD_OK, 0))
+			result = r;
 	}
-	held(h);
-	return HOLD_OK;
+	if (__builtin_expect(result == HOLD_OK, 1)) {
+		held(h);
+		return HOLD_OK;
+	}
+	release_first(c, h, result == HOLD_BUSY ? i - 1 : n);
+	hold_release(c, h);
+	return result;
 }
 
 bool

@@ -111,6 +111,33 @@ put(struct capture *c, const struct capture_record *r)
 }
 
 int
+capture_recording_begin(struct capture *c, struct err *e)
+{
+	struct hold h;
+
+	if (c->recording)
+		return 0;
+	hold_everything(&h);
+	if (hold_take_settled(c, &h, e) < 0)
+		return err_at(e, "record writes");
+	c->recording = true;
+	return 0;
+}
+
+void
+capture_recording_end(struct capture *c)
+{
+	struct hold h;
+
+	if (!c->recording)
+		return;
+	c->recording = false;
+	hold_everything(&h);
+	h.notes = h.stripes = true;
+	hold_release(c, &h);
+}
+
+int
 capture_record(struct capture *c, const struct capture_record *r, struct err *e)
 {
 	int again = 1;
@@ -122,7 +149,7 @@ capture_record(struct capture *c, const struct capture_record *r, struct err *e)
 		enum reserve_result got;
 
 		hold_range(c, &h, r->off, r->len);
-		if (hold_take_settled(c, &h, e) < 0)
+		if (!c->recording && hold_take_settled(c, &h, e) < 0)
 			return err_at(e, "record a write");
 		got = put(c, r);
 		hold_release(c, &h);
@@ -130,6 +157,7 @@ capture_record(struct capture *c, const struct capture_record *r, struct err *e)
 		case RESERVE_OK:
 			return 0;
 		case RESERVE_FULL:
+			capture_recording_end(c);
 			again = no_room(c, r, e);
 			break;
 		case RESERVE_MODE:
@@ -155,6 +183,7 @@ capture_reread(struct capture *c, uint32_t volume, uint64_t off, uint64_t end,
 		    "no such range of volume %u to read", volume);
 	if (end - off > CAPTURE_CHUNK)
 		end = off + CAPTURE_CHUNK;
+	capture_recording_end(c);
 	hold_range(c, &h, off, end - off);
 	if (hold_take_settled(c, &h, e) < 0)
 		return err_at(e, "read the disk again");

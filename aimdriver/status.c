@@ -126,11 +126,18 @@ put_note(struct capture *c, const struct want *w, const void *payload,
 	return RESERVE_OK;
 }
 
+static int
+hold_notes(struct capture *c, struct hold *h, struct err *e)
+{
+	*h = (struct hold){.want_notes = true};
+	return c->recording ? 0 : hold_take_settled(c, h, e);
+}
+
 int
 capture_flushed(struct capture *c, uint32_t volume)
 {
 	struct want w = {.op = OP_FLUSH, .volume = volume};
-	struct hold h = {.want_notes = true};
+	struct hold h;
 	enum reserve_result r = RESERVE_OK;
 	int was = errno, cancel;
 	uint64_t number;
@@ -141,7 +148,7 @@ capture_flushed(struct capture *c, uint32_t volume)
 	if (!is_capturing(c))
 		return 0;
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	if (hold_take_settled(c, &h, &e) == 0) {
+	if (hold_notes(c, &h, &e) == 0) {
 		r = put_note(c, &w, NULL, false, &number);
 		hold_release(c, &h);
 	} else
@@ -157,7 +164,7 @@ capture_control(struct capture *c, enum aim_op op, const void *payload,
     uint32_t len, uint64_t *number, struct err *e)
 {
 	struct want w = {.op = op, .room = len, .len = len};
-	struct hold h = {.want_notes = true};
+	struct hold h;
 	enum reserve_result r;
 
 	if (len > 65536 || !op_is_known(op) || op == OP_RESIZE ||
@@ -168,7 +175,7 @@ capture_control(struct capture *c, enum aim_op op, const void *payload,
 	if (!is_capturing(c))
 		return err_set(e, ERR_REFUSED,
 		    "nothing is captured in this group yet: it needs a base");
-	if (copyins_note(c, op, e) < 0 || hold_take_settled(c, &h, e) < 0)
+	if (copyins_note(c, op, e) < 0 || hold_notes(c, &h, e) < 0)
 		return err_at(e, "put %s into the stream", op_name(op));
 	r = put_note(c, &w, payload, true, number);
 	hold_release(c, &h);
