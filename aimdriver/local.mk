@@ -47,8 +47,10 @@ libaimdriver_a_SOURCES += \
 # the logwrites driver: main.c reads options; the rest is its library
 noinst_LIBRARIES += liblogwrites.a
 liblogwrites_a_SOURCES = \
+	aimdriver/logwrites/begin.c aimdriver/logwrites/begin.h \
 	aimdriver/logwrites/chain.c aimdriver/logwrites/chain.h \
 	aimdriver/logwrites/compare.c aimdriver/logwrites/compare.h \
+	aimdriver/logwrites/device.c aimdriver/logwrites/device.h \
 	aimdriver/logwrites/dump.c \
 	aimdriver/logwrites/export.c \
 	aimdriver/logwrites/follow.c \
@@ -60,6 +62,7 @@ liblogwrites_a_SOURCES = \
 	aimdriver/logwrites/program.h \
 	aimdriver/logwrites/progress.c aimdriver/logwrites/progress.h \
 	aimdriver/logwrites/recorder.c aimdriver/logwrites/recorder.h \
+	aimdriver/logwrites/state.c aimdriver/logwrites/state.h \
 	aimdriver/logwrites/table.c aimdriver/logwrites/table.h \
 	aimdriver/logwrites/target.c aimdriver/logwrites/target.h \
 	aimdriver/logwrites/wlog.c aimdriver/logwrites/wlog.h

@@ -62,8 +62,12 @@ tests_check_capture_kill_SOURCES = tests/check_capture_kill.c \
 
 # logwrites driver
 UNIT_TESTS += \
+	tests/check_import \
 	tests/check_record \
 	tests/check_wlog
+tests_check_import_SOURCES = tests/check_import.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_import_LDADD = liblogwrites.a $(LDADD)
 tests_check_record_SOURCES = tests/check_record.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_wlog_LDADD = liblogwrites.a $(LDADD)
@@ -117,7 +121,7 @@ UNIT_TESTS += \
 	tests/check_request \
 	tests/check_status
 tests_check_status_SOURCES = tests/check_status.c tests/site_rig.h
-tests_check_status_LDADD = libmanager.a $(LDADD)
+tests_check_status_LDADD = libmanager.a liblogwrites.a $(LDADD)
 tests_check_catalogue_SOURCES = tests/check_catalogue.c tests/site_rig.h
 tests_check_home_SOURCES = tests/check_home.c tests/site_rig.h
 tests_check_request_SOURCES = tests/check_request.c tests/site_rig.h

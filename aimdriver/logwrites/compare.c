@@ -30,10 +30,8 @@ struct work {
 	uint32_t unit; /* bytes of a bit */
 	uint64_t *bits;
 	size_t bits_len;
-	uint8_t *disk, *data;	     /* PIECE each */
-	struct seen *block;	     /* BLOCK of them */
-	struct logfile_place *start; /* of each block of this log */
-	size_t starts, starts_room;
+	uint8_t *disk;	    /* PIECE */
+	struct seen *block; /* BLOCK of them */
 };
 
 static void
@@ -42,14 +40,17 @@ release(struct work *w)
 	if (w->bits != NULL)
 		(void)munmap(w->bits, w->bits_len);
 	free(w->disk);
-	free(w->data);
 	free(w->block);
-	free(w->start);
 }
 
 void
 compare_release(struct compare *c)
 {
+	uint32_t i;
+
+	for (i = 0; i < c->logs; i++)
+		free(c->log[i].start);
+	free(c->log);
 	free(c->differ);
 	*c = (struct compare){0};
 }
@@ -102,67 +103,80 @@ check_end(const struct chain *c, struct logfile *f,
 	return 0;
 }
 
+static int
+add_start(struct compare_log *l, const struct logfile_place *p, struct err *e)
+{
+	if (l->count == l->room) {
+		size_t room = 2 * l->room + 64;
+		void *more = reallocarray(l->start, room, sizeof(*l->start));
+
+		if (more == NULL)
+			return err_set(e, ERR_RETRY, "no memory to compare");
+		l->start = more;
+		l->room = room;
+	}
+	l->start[l->count++] = *p;
+	return 0;
+}
+
+/* Does a new block begin at `p`, with an entry that ends at `end`? */
+static bool
+begins_block(const struct compare_log *l, const struct logfile_place *p,
+    const struct logfile_place *end)
+{
+	const struct logfile_place *last =
+	    l->count == 0 ? NULL : &l->start[l->count - 1];
+
+	return last == NULL || p->index - last->index >= BLOCK ||
+	       end->off - last->off > LOGFILE_LEND;
+}
+
+static int
+check_log(const struct chain *c, uint32_t i, uint64_t size, struct compare *out,
+    struct err *e)
+{
+	struct logfile_place start = {0}, p, end;
+	struct logfile *f = c->log[i];
+	struct wlog_entry b = {0};
+	int got;
+
+	if (logfile_seek(f, &start, e) < 0)
+		return -1;
+	for (;;) {
+		logfile_tell(f, &p);
+		got = logfile_next(f, &b, e);
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		logfile_tell(f, &end);
+		if (check_entry(f, &b, p.index, size, e) < 0 ||
+		    (begins_block(&out->log[i], &p, &end) &&
+			add_start(&out->log[i], &p, e) < 0))
+			return -1;
+		out->entries++;
+		out->written += b.stored;
+	}
+	return check_end(c, f, &b, e);
+}
+
 int
 compare_check(
     const struct chain *c, uint64_t size, struct compare *out, struct err *e)
 {
-	struct logfile_place start = {0}, p;
-	struct wlog_entry b;
 	uint32_t i;
-	int got;
+	int r = 0;
 
-	for (i = 0; i < c->count; i++) {
-		memset(&b, 0, sizeof(b));
-		if (logfile_seek(c->log[i], &start, e) < 0)
-			return -1;
-		for (;;) {
-			logfile_tell(c->log[i], &p);
-			got = logfile_next(c->log[i], &b, e);
-			if (got < 0)
-				return -1;
-			if (got == 0)
-				break;
-			if (check_entry(c->log[i], &b, p.index, size, e) < 0)
-				return -1;
-			out->entries++;
-			out->written += b.stored;
-		}
-		if (check_end(c, c->log[i], &b, e) < 0)
-			return -1;
+	out->log = calloc(c->count, sizeof(*out->log));
+	if (out->log == NULL)
+		return err_set(e, ERR_RETRY, "no memory to compare");
+	out->logs = c->count;
+	for (i = 0; r == 0 && i < c->count; i++) {
+		logfile_skim(c->log[i], true);
+		r = check_log(c, i, size, out, e);
+		logfile_skim(c->log[i], false);
 	}
-	return 0;
-}
-
-/* Where each block of entries begins. */
-static int
-find_starts(struct work *w, struct err *e)
-{
-	struct logfile_place p = {0};
-	struct wlog_entry b;
-	int got = 1;
-
-	w->starts = 0;
-	if (logfile_seek(w->log, &p, e) < 0)
-		return -1;
-	while (got == 1) {
-		logfile_tell(w->log, &p);
-		if (p.index % BLOCK == 0) {
-			if (w->starts == w->starts_room) {
-				size_t room = 2 * w->starts_room + 64;
-				void *more = reallocarray(
-				    w->start, room, sizeof(*w->start));
-
-				if (more == NULL)
-					return err_set(e, ERR_RETRY,
-					    "no memory to compare");
-				w->start = more;
-				w->starts_room = room;
-			}
-			w->start[w->starts++] = p;
-		}
-		got = logfile_next(w->log, &b, e);
-	}
-	return got;
+	return r;
 }
 
 /* ---- one range ---- */
@@ -219,27 +233,33 @@ read_disk(struct work *w, uint64_t off, uint64_t len, const uint8_t **out,
 	return 0;
 }
 
+/* `data` NULL: zeroes. */
+static bool
+is_same(const uint8_t *disk, const uint8_t *data, uint64_t len)
+{
+	return data == NULL ? io_is_zero(disk, (size_t)len)
+			    : memcmp(disk, data, (size_t)len) == 0;
+}
+
 /* At most PIECE bytes that no later entry has written to. */
 static int
 compare_piece(struct work *w, const struct wlog_entry *b, uint64_t off,
     uint64_t len, struct err *e)
 {
 	bool discard = b->stored == 0;
-	const uint8_t *disk = NULL;
+	const uint8_t *disk = NULL, *data = NULL;
 	uint64_t i, n;
 
 	if (read_disk(w, off, len, &disk, e) < 0)
 		return -1;
-	if (discard)
-		memset(w->data, 0, len);
-	else if (logfile_data(w->log, off - b->off, w->data, len, e) < 0)
+	if (!discard && logfile_lend(w->log, off - b->off, len, &data, e) < 0)
 		return -1;
 	*(discard ? &w->out->discarded : &w->out->compared) += len;
-	if (memcmp(disk, w->data, len) == 0)
+	if (is_same(disk, data, len))
 		return 0;
 	for (i = 0; i < len; i += n) {
 		n = len - i < w->unit ? len - i : w->unit;
-		if (memcmp(disk + i, w->data + i, n) == 0)
+		if (is_same(disk + i, data == NULL ? NULL : data + i, n))
 			continue;
 		*(discard ? &w->out->kept : &w->out->differing) += n;
 		if (add_range(w->out, off + i, n, e) < 0)
@@ -278,15 +298,22 @@ compare_entry(struct work *w, const struct seen *s, struct err *e)
 
 /* ---- backwards ---- */
 
+/* Block k of a log: forwards to know its entries, then backwards, all of it
+ * out of the log's window. */
 static int
-compare_block(struct work *w, const struct logfile_place *start, struct err *e)
+compare_block(
+    struct work *w, const struct compare_log *l, size_t k, struct err *e)
 {
+	uint64_t end = k + 1 < l->count ? l->start[k + 1].index : UINT64_MAX;
 	int n, got = 1;
 
-	if (logfile_seek(w->log, start, e) < 0)
+	if (logfile_seek(w->log, &l->start[k], e) < 0 ||
+	    (!logfile_is_near(w->log) && logfile_bring(w->log, e) < 0))
 		return -1;
 	for (n = 0; n < BLOCK; n++) {
 		logfile_tell(w->log, &w->block[n].place);
+		if (w->block[n].place.index >= end)
+			break;
 		got = logfile_next(w->log, &w->block[n].b, e);
 		if (got < 0)
 			return -1;
@@ -318,9 +345,8 @@ prepare(struct work *w, const struct chain *c, struct err *e)
 	w->bits = p;
 	if (posix_memalign(&p, ALIGN, PIECE + 2 * ALIGN) == 0)
 		w->disk = p;
-	w->data = malloc(PIECE);
 	w->block = calloc(BLOCK, sizeof(*w->block));
-	if (w->disk == NULL || w->data == NULL || w->block == NULL)
+	if (w->disk == NULL || w->block == NULL)
 		return err_set(e, ERR_RETRY, "no memory to compare");
 	return 0;
 }
@@ -337,10 +363,8 @@ compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
 		return -1;
 	for (i = c->count; i-- > 0;) {
 		w.log = c->log[i];
-		if (find_starts(&w, e) < 0)
-			return -1;
-		for (k = w.starts; k-- > 0;)
-			if (compare_block(&w, &w.start[k], e) < 0)
+		for (k = out->log[i].count; k-- > 0;)
+			if (compare_block(&w, &out->log[i], k, e) < 0)
 				return -1;
 	}
 	return 0;

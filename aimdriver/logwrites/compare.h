@@ -20,7 +20,16 @@ struct compare_range {
 	uint64_t off, len;
 };
 
+/* Where blocks of a log's entries begin: each block small enough to be read at
+ * once, unless it is a single entry. */
+struct compare_log {
+	struct logfile_place *start;
+	size_t count, room;
+};
+
 struct compare {
+	struct compare_log *log; /* of each log of the chain */
+	uint32_t logs;
 	struct compare_range *differ; /* sorted by nothing, none overlap */
 	uint32_t count, room;
 	uint64_t compared;	   /* bytes that some entry has written */

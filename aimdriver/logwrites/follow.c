@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 
@@ -84,8 +85,7 @@ change_log(struct import *m, struct err *e)
 		    "%s was left for %s without being closed",
 		    logfile_name(m->chain.log[i]),
 		    logfile_name(m->chain.log[i + 1]));
-	if (import_next_log(m, e) < 0)
-		return -1;
+	import_next_log(m);
 	log_info("%s is at its end; following %s",
 	    logfile_name(m->chain.log[i]), logfile_name(m->chain.log[i + 1]));
 	return 0;
@@ -134,6 +134,7 @@ static int
 follow(struct import *m, struct err *e)
 {
 	bool kernel = m->o->device != NULL;
+	struct err why;
 	int r;
 
 	if ((kernel ? kernel_open(m, e) : open_live(m, e)) < 0)
@@ -148,6 +149,9 @@ follow(struct import *m, struct err *e)
 		if (!is_gap(e))
 			return -1;
 		capture_suspect(m->capture);
+		m->progress.gap = e->sys == ENOSPC ? GAP_FULL : GAP_LOST;
+		if (progress_store(&m->file, &m->progress, &why) < 0)
+			log_warn("%s", why.text);
 		return err_at(e, "the log cannot be followed any further; the "
 				 "coordinator will copy the disk in");
 	}

@@ -27,7 +27,6 @@
 void
 import_close(struct import *m)
 {
-	recorder_release(&m->recorder);
 	compare_release(&m->compare);
 	progress_close(&m->file);
 	chain_close(&m->chain);
@@ -165,34 +164,63 @@ compare(struct import *m, struct err *e)
 
 /* ---- recording ---- */
 
-int
-import_log(struct import *m, uint32_t i, struct err *e)
+/* The next entry: 1; 0 at the end. */
+static int
+record_next(struct import *m, struct logfile *f, struct err *e)
 {
 	struct progress *p = &m->progress;
-	struct logfile *f = m->chain.log[i];
 	struct wlog_entry b;
+	int got = logfile_next(f, &b, e);
+
+	if (got != 1)
+		return got;
+	if (recorder_put(&m->recorder, f, &b, p->log, p->place.index, e) < 0)
+		return -1;
+	logfile_tell(f, &p->place);
+	progress_step(&m->file, p);
+	return 1;
+}
+
+/* With all locks held while the window has what comes: a read may take long.
+ * An entry that is larger than the window takes its own. */
+static int
+record_on(struct import *m, struct logfile *f, struct err *e)
+{
 	int got = 1;
 
-	if (logfile_seek(f, &p->place, e) < 0)
-		return -1;
-	while (
-	    p->place.index < m->until && (got = logfile_next(f, &b, e)) == 1) {
-		if (recorder_put(
-			&m->recorder, f, &b, p->log, p->place.index, e) < 0)
+	while (got == 1 && m->progress.place.index < m->until) {
+		if (!logfile_is_near(f)) {
+			capture_recording_end(m->capture);
+			if (logfile_bring(f, e) < 0)
+				return -1;
+		}
+		if (logfile_is_near(f) &&
+		    capture_recording_begin(m->capture, e) < 0)
 			return -1;
-		logfile_tell(f, &p->place);
-		if (progress_step(&m->file, p, e) < 0)
-			return -1;
+		got = record_next(m, f, e);
 	}
 	return got < 0 ? -1 : 0;
 }
 
 int
-import_next_log(struct import *m, struct err *e)
+import_log(struct import *m, uint32_t i, struct err *e)
+{
+	struct logfile *f = m->chain.log[i];
+	int r;
+
+	if (logfile_seek(f, &m->progress.place, e) < 0)
+		return -1;
+	r = record_on(m, f, e);
+	capture_recording_end(m->capture);
+	return r;
+}
+
+void
+import_next_log(struct import *m)
 {
 	m->progress.log++;
 	m->progress.place = (struct logfile_place){0};
-	return progress_step(&m->file, &m->progress, e);
+	progress_step(&m->file, &m->progress);
 }
 
 int
@@ -235,8 +263,7 @@ record(struct import *m, struct err *e)
 			return -1;
 		if (p->log == last)
 			break;
-		if (import_next_log(m, e) < 0)
-			return -1;
+		import_next_log(m);
 	}
 	if (reread(m, e) < 0)
 		return -1;
@@ -290,8 +317,8 @@ import_open(struct import *m, char *const *path, int count, struct err *e)
 		&m->capture, e) < 0 ||
 	    check_group(m, e) < 0 || find_progress(m, e) < 0)
 		return -1;
-	return recorder_init(
-	    &m->recorder, m->capture, m->target.volume, &m->chain.id, e);
+	recorder_init(&m->recorder, m->capture, m->target.volume, &m->chain.id);
+	return 0;
 }
 
 static int

@@ -5,8 +5,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct ticker {
 	struct import *m;
@@ -108,34 +111,95 @@ tick(struct ticker *t, struct err *e)
 	if (table_flush(&t->table, e) < 0 || send_mark(t, e) < 0 ||
 	    table_status(&t->table, &s, e) < 0)
 		return -1;
-	if (s.disabled)
-		return err_set(e, ERR_CORRUPT,
+	if (s.disabled) {
+		(void)err_set(e, ERR_CORRUPT,
 		    "%s was full: dm-log-writes has stopped logging",
 		    logfile_name(f));
+		e->sys = ENOSPC;
+		return -1;
+	}
 	return s.used > logfile_size(f) / 4 * 3 ? change(t, e) : 0;
 }
 
-/* The log is at its end. 1: the next one is followed; 0: there is none. */
+enum { NOT_MARKED, IS_NEXT, IS_FOREIGN };
+
+/* What is the log device `name`? *out is open when it has the log that is
+ * next. */
+static int
+open_next(struct import *m, char *name, uint64_t next, struct chain *out)
+{
+	struct chain c = {0};
+	bool ours;
+	int marked;
+
+	marked = chain_open(&c, &name, 1, false, NULL);
+	ours = marked == 0 && uuid_equal(&c.id, &m->chain.id);
+	if (ours && c.first == next) {
+		c.kernel = true;
+		*out = c;
+		return IS_NEXT;
+	}
+	chain_close(&c);
+	return marked < 0 || ours ? NOT_MARKED : IS_FOREIGN;
+}
+
+/*
+ * Does the device write to the log device `name` now? 0: there is no device
+ * any more. When it writes to something else, what that has is lost to us.
+ */
+static int
+writes_to(const struct ticker *t, const char *name, struct err *e)
+{
+	struct table_devices d;
+	char other[PATH_MAX];
+	struct stat st;
+	int there = table_exists(&t->table, e);
+
+	if (there <= 0)
+		return there;
+	if (table_look(&t->table, &d, e) < 0)
+		return -1;
+	if (stat(name, &st) < 0)
+		return err_sys(e, "%s", name);
+	if (st.st_rdev == d.log)
+		return 1;
+	table_device_path(d.log, other, sizeof(other));
+	return err_set(e, ERR_CORRUPT,
+	    "%s is at its end, and the device %s logs to %s now, which is not "
+	    "the next of the logs that were given",
+	    logfile_name(t->m->chain.log[0]), t->table.name, other);
+}
+
+/*
+ * The log is at its end. 1: the next one is followed; 0: the device was taken
+ * down. Whoever changed the log may have been killed before he sent the new
+ * one its mark: then we do.
+ */
 static int
 go_on(struct ticker *t, struct err *e)
 {
 	struct import *m = t->m;
 	uint64_t next = m->progress.log + 1;
-	char *name = device_of(m, next);
+	char *name = device_of(m, next), mark[CHAIN_MARK];
 	struct chain c = {0};
+	int is = open_next(m, name, next, &c), there;
 
-	if (m->o->count < 2)
-		return 0;
-	if (chain_open(&c, &name, 1, false, NULL) < 0 ||
-	    !uuid_equal(&c.id, &m->chain.id) || c.first != next) {
-		chain_close(&c);
-		return 0;
+	if (is != IS_NEXT) {
+		there = writes_to(t, name, e);
+		/* Taken down; and set up again for another chain. */
+		if (there <= 0 || is == IS_FOREIGN || m->o->count < 2)
+			return there < 0 ? -1 : 0;
+		if (table_mark(
+			&t->table, chain_mark(&m->chain.id, next, mark), e) < 0)
+			return -1;
+		if (open_next(m, name, next, &c) != IS_NEXT)
+			return err_set(e, ERR_CORRUPT,
+			    "%s does not take the mark of log %" PRIu64, name,
+			    next);
 	}
-	c.kernel = true;
 	chain_close(&m->chain);
 	m->chain = c;
-	if (import_next_log(m, e) < 0)
-		return -1;
+	import_next_log(m);
 	t->looked = (struct logfile_place){0};
 	t->mark = t->before = 0;
 	t->ended = false;

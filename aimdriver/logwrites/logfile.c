@@ -10,8 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define WINDOW (UINT64_C(1) << 20)
 #define ALIGN UINT64_C(4096) /* of memory and places for O_DIRECT */
+#define WINDOW (2 * LOGFILE_LEND)
+#define MUCH UINT64_C(16384) /* data that is not read along with headers */
 
 struct logfile {
 	int fd;
@@ -22,6 +23,7 @@ struct logfile {
 	uint64_t data, data_len; /* of the last entry */
 	uint8_t *window;
 	uint64_t window_room, window_off, window_len;
+	bool direct, skim;
 };
 
 static void
@@ -46,11 +48,17 @@ logfile_close(struct logfile *f)
 static int
 fill(struct logfile *f, uint64_t off, struct err *e)
 {
-	uint64_t from = off & ~(ALIGN - 1);
+	uint64_t from = off & ~(ALIGN - 1), most = f->window_room;
 	ssize_t n;
 
+	/* A device that is read past the cache likes it large. */
+	if (f->skim && f->data_len > (f->direct ? WINDOW : MUCH))
+		most = f->super.sector + ALIGN;
+	most = (most + ALIGN - 1) & ~(ALIGN - 1);
+	if (most > f->window_room)
+		most = f->window_room;
 	f->window_len = 0;
-	n = io_read_some_at(f->fd, f->window, f->window_room, from, e);
+	n = io_read_some_at(f->fd, f->window, most, from, e);
 	if (n < 0)
 		return err_at(e, "read %s at %ju", f->name, (uintmax_t)from);
 	f->window_off = from;
@@ -122,6 +130,7 @@ open_fd(struct logfile *f, const char *path, struct err *e)
 	    AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | direct, 0);
 	if (f->fd < 0)
 		return err_sys(e, "open %s", path);
+	f->direct = direct != 0;
 	return io_size(f->fd, &f->size, e);
 }
 
@@ -154,7 +163,7 @@ logfile_open(const char *path, struct logfile **out, struct err *e)
 	    read_super(f, &f->super, e) < 0)
 		return -1;
 	/* A header's sector must fit, wherever it begins. */
-	if (make_window(f, f->super.sector + ALIGN, e) < 0)
+	if (make_window(f, f->super.sector + 2 * ALIGN, e) < 0)
 		return -1;
 	f->place.off = f->super.sector;
 	*out = STEAL(f);
@@ -287,6 +296,52 @@ logfile_data(
 		off += n;
 		len -= n;
 	}
+	return 0;
+}
+
+bool
+logfile_is_near(const struct logfile *f)
+{
+	struct wlog_entry b;
+	uint64_t got = has(f, f->place.off), next;
+
+	if (f->place.index >= f->super.entries)
+		return true;
+	if (got < f->super.sector ||
+	    wlog_entry_decode(f->window + (f->place.off - f->window_off), got,
+		f->super.sector, &b, NULL) != VERDICT_WHOLE)
+		return false;
+	return fits(f, &b, &next) && got >= next - f->place.off;
+}
+
+int
+logfile_bring(struct logfile *f, struct err *e)
+{
+	return fill(f, f->place.off, e);
+}
+
+void
+logfile_skim(struct logfile *f, bool on)
+{
+	f->skim = on;
+}
+
+int
+logfile_lend(struct logfile *f, uint64_t at, size_t len, const uint8_t **out,
+    struct err *e)
+{
+	uint64_t off = f->data + at;
+
+	if (at > f->data_len || len > f->data_len - at || len > LOGFILE_LEND)
+		return err_set(
+		    e, ERR_FATAL, "%s: beyond an entry's data", f->name);
+	if (has(f, off) < len && fill(f, off, e) < 0)
+		return -1;
+	if (has(f, off) < len)
+		return err_set(e, ERR_CORRUPT,
+		    "%s ends at byte %ju while it is read", f->name,
+		    (uintmax_t)(f->window_off + f->window_len));
+	*out = f->window + (off - f->window_off);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * logfile: a write log in a file or on a block device, read in order with
- * bounded memory (one window of 1 MiB, or the log's sector when larger).
+ * bounded memory (one window of 2 MiB, or the log's sector when larger).
  *
  * A block device is read past the page cache: device mapper writes below it,
  * and what the cache holds would stay old. Errors: CORRUPT for bytes (the
@@ -49,6 +49,21 @@ int logfile_next(
 /* Is something written behind the last entry that the superblock counts? To be
  * asked when logfile_next has returned 0. */
 int logfile_goes_on(struct logfile *f, bool *out, struct err *e) CHECKED;
+/*
+ * Does the window hold all of the next entry, or is there none? When not, it
+ * can be filled from that entry on: logfile_bring reads, and nothing else of
+ * what follows does until logfile_is_near says no again.
+ */
+bool logfile_is_near(const struct logfile *f);
+int logfile_bring(struct logfile *f, struct err *e) CHECKED;
+/* For going through headers alone: reads little beyond them, when what lies
+ * between them is much. */
+void logfile_skim(struct logfile *f, bool on);
+/* As logfile_data, but lends the window's bytes until the next call, when they
+ * all fit into it: at most LOGFILE_LEND. */
+#define LOGFILE_LEND (UINT64_C(1) << 20)
+int logfile_lend(struct logfile *f, uint64_t at, size_t len,
+    const uint8_t **out, struct err *e) CHECKED;
 /* `len` bytes of the data of the last entry that was returned, from byte
  * `at` of it. */
 int logfile_data(struct logfile *f, uint64_t at, void *to, size_t len,

@@ -16,9 +16,6 @@ static const char usage[] =
     "           [--no-compare] [--dry-run] LOG...\n"
     "       aim-logwrites follow [--home H] --volume V [--interval MS]\n"
     "           [--device NAME] LOG...\n"
-    "       aim-logwrites attach [--home H] --volume V --device NAME\n"
-    "           [--dry-run] LOG...\n"
-    "       aim-logwrites detach --device NAME [--dry-run]\n"
     "       aim-logwrites export --out LOG [--volume UUID] [--sector N]\n"
     "           [--base IMAGE] FILE|FOLDER...\n";
 
@@ -36,10 +33,9 @@ static const char help[] =
     "               on where it was\n"
     "  follow       does so with the logs that QEMU writes to now, one after\n"
     "               the other, until it is told to end (SIGTERM); import\n"
-    "               does the rest when the last is closed\n"
-    "  attach       makes a device of dm-log-writes over the volume, which\n"
-    "               logs to the first LOG; follow it with the same LOGs\n"
-    "  detach       takes it down\n"
+    "               does the rest when the last is closed. With --device:\n"
+    "               those of dm-log-writes, as 'aim-manager logwrites\n"
+    "               attach' has set it up, with the same LOGs\n"
     "  export       makes a write log of journal files of one stream, in\n"
     "               order, that other tools can replay\n"
     "  dump         shows what a log holds, entry by entry; L a flush comes\n"
@@ -102,7 +98,7 @@ static const struct option known[] = {
 };
 
 /* What a command needs. */
-enum { NEEDS_VOLUME = 1, NEEDS_OUT = 2, NEEDS_DEVICE = 4 };
+enum { NEEDS_VOLUME = 1, NEEDS_OUT = 2 };
 
 static const struct command {
 	const char *name;
@@ -110,8 +106,6 @@ static const struct command {
 	int least; /* names */
 	unsigned needs;
 } commands[] = {
-    {"attach", run_attach, 1, NEEDS_VOLUME | NEEDS_DEVICE},
-    {"detach", run_detach, 0, NEEDS_DEVICE},
     {"dump", run_dump, 1, 0},
     {"export", run_export, 1, NEEDS_OUT},
     {"follow", run_follow, 1, NEEDS_VOLUME},
@@ -192,8 +186,7 @@ static bool
 has(const struct options *o, unsigned needs)
 {
 	return ((needs & NEEDS_VOLUME) == 0 || o->volume != NULL) &&
-	       ((needs & NEEDS_OUT) == 0 || o->out != NULL) &&
-	       ((needs & NEEDS_DEVICE) == 0 || o->device != NULL);
+	       ((needs & NEEDS_OUT) == 0 || o->out != NULL);
 }
 
 int

@@ -4,11 +4,9 @@
  * its mark, so that blklogwrites can go on behind it (log-append=on); for
  * dm-log-writes, which begins anew, the mark is a message to send.
  */
+#include "aimdriver/logwrites/begin.h"
 #include "aimdriver/logwrites/chain.h"
 #include "aimdriver/logwrites/program.h"
-#include "aimdriver/logwrites/progress.h"
-#include "aimdriver/logwrites/table.h"
-#include "aimdriver/logwrites/target.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -20,12 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static void
-detach(struct capture **c)
-{
-	capture_detach(*c);
-}
 
 /* A log may be overwritten, and what holds nothing. */
 static int
@@ -79,44 +71,16 @@ write_log(const char *path, uint32_t sector, const struct uuid *id, uint64_t n,
 	return 0;
 }
 
-/* What the group is like when the chain begins. */
-static int
-begin_chain(const struct options *o, const struct target *t, struct progress *p,
-    struct err *e)
-{
-	AUTO(detach) struct capture *c = NULL;
-	struct capture_copyins copyins;
-	struct capture_status st;
-
-	if (capture_attach(o->home, &t->group, CAPTURE_INSPECT, &c, e) < 0 ||
-	    capture_copyins(c, &copyins, e) < 0)
-		return -1;
-	capture_status(c, &st);
-	if (st.mode != CAPTURE_ON || copyins.running || st.needs_recovery ||
-	    st.suspect)
-		return err_set(e, ERR_REFUSED,
-		    "%s has no finished base: pair its group, run "
-		    "'aim-manager base' and wait for it, with nobody writing "
-		    "to the disk; then prepare its log",
-		    t->info.path);
-	*p = (struct progress){.volume = t->info.uuid,
-	    .copyins = copyins.count,
-	    .kernel = o->count == 0,
-	    .boots = st.boots};
-	return uuid_make(&p->chain, e);
-}
-
 static int
 prepare(const struct options *o, struct err *e)
 {
-	struct progress_file f = PROGRESS_FILE_NONE;
 	char mark[CHAIN_MARK];
-	struct progress p, none;
+	struct progress p;
 	struct target t;
-	int i, r;
+	int i;
 
 	if (target_find(o->home, o->volume, &t, e) < 0 ||
-	    begin_chain(o, &t, &p, e) < 0)
+	    begin_chain(o->home, &t, o->count == 0, &p, e) < 0)
 		return -1;
 	if (o->sector < WLOG_SECTOR_MIN || o->sector > WLOG_SECTOR_MAX)
 		return err_set(e, ERR_REFUSED,
@@ -125,11 +89,7 @@ prepare(const struct options *o, struct err *e)
 		if (write_log(o->name[i], o->sector, &p.chain, (uint64_t)i, e) <
 		    0)
 			return -1;
-	r = progress_open(&f, o->home, &t.group, &p.chain, &none, e);
-	if (r == 0)
-		r = progress_store(&f, &p, e);
-	progress_close(&f);
-	if (r < 0)
+	if (begin_store(o->home, &t, &p, e) < 0)
 		return -1;
 	if (o->count == 0)
 		(void)printf("%s\n", chain_mark(&p.chain, 0, mark));
@@ -142,50 +102,4 @@ run_prepare(const struct options *o)
 	struct err e;
 
 	return prepare(o, &e) < 0 ? complain(&e) : EXIT_DONE;
-}
-
-static int
-attach(const struct options *o, struct err *e)
-{
-	struct progress_file f = PROGRESS_FILE_NONE;
-	struct table device = {
-	    .name = o->device, .log = o->name[0], .dry = o->dry_run};
-	char mark[CHAIN_MARK];
-	struct progress p, none;
-	struct target t;
-	int r;
-
-	if (target_find(o->home, o->volume, &t, e) < 0 ||
-	    begin_chain(o, &t, &p, e) < 0)
-		return -1;
-	if (t.info.kind != VOLUME_BLOCK)
-		return err_set(e, ERR_REFUSED,
-		    "%s is no block device: dm-log-writes works on those",
-		    t.info.path);
-	device.disk = t.info.path;
-	p.kernel = true;
-	r = progress_open(&f, o->home, &t.group, &p.chain, &none, e);
-	if (r == 0 && !o->dry_run)
-		r = progress_store(&f, &p, e);
-	if (r == 0)
-		r = table_make(&device, chain_mark(&p.chain, 0, mark), e);
-	progress_close(&f);
-	return r;
-}
-
-int
-run_attach(const struct options *o)
-{
-	struct err e;
-
-	return attach(o, &e) < 0 ? complain(&e) : EXIT_DONE;
-}
-
-int
-run_detach(const struct options *o)
-{
-	struct table device = {.name = o->device, .dry = o->dry_run};
-	struct err e;
-
-	return table_remove(&device, &e) < 0 ? complain(&e) : EXIT_DONE;
 }

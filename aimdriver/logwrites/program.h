@@ -25,8 +25,6 @@ struct options {
 	char **name;
 };
 
-int run_attach(const struct options *o);
-int run_detach(const struct options *o);
 int run_dump(const struct options *o);
 int run_export(const struct options *o);
 int run_follow(const struct options *o);

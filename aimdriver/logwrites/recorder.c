@@ -9,25 +9,15 @@
 
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PATIENCE_NS (UINT64_C(5) * 1000000000)
 
-int
+void
 recorder_init(struct recorder *r, struct capture *c, uint32_t volume,
-    const struct uuid *chain, struct err *e)
+    const struct uuid *chain)
 {
 	*r = (struct recorder){.capture = c, .volume = volume, .chain = *chain};
-	r->room = malloc(CAPTURE_CHUNK);
-	return r->room == NULL ? err_set(e, ERR_RETRY, "out of memory") : 0;
-}
-
-void
-recorder_release(struct recorder *r)
-{
-	free(r->room);
-	r->room = NULL;
 }
 
 /* Says once why nothing goes on. */
@@ -101,9 +91,9 @@ put_range(struct recorder *r, struct logfile *f, const struct wlog_entry *b,
 {
 	struct capture_record w = {.volume = r->volume,
 	    .flags = (b->flags & WLOG_FUA) != 0 ? IOCB_FUA : 0,
-	    .data = r->room,
 	    .interrupted = tell_waiting,
 	    .ctx = r};
+	const uint8_t *data;
 	uint64_t done;
 
 	r->waiting_ns = 0;
@@ -117,9 +107,10 @@ put_range(struct recorder *r, struct logfile *f, const struct wlog_entry *b,
 		w.off = b->off + done;
 		w.len = b->len - done < CAPTURE_CHUNK ? b->len - done
 						      : CAPTURE_CHUNK;
-		if (logfile_data(f, done, r->room, (size_t)w.len, e) < 0)
+		if (logfile_lend(f, done, (size_t)w.len, &data, e) < 0)
 			return -1;
-		w.op = io_is_zero(r->room, (size_t)w.len) ? OP_ZERO : OP_WRITE;
+		w.data = data;
+		w.op = io_is_zero(data, (size_t)w.len) ? OP_ZERO : OP_WRITE;
 		if (capture_record(r->capture, &w, e) < 0)
 			return -1;
 	}

@@ -22,18 +22,16 @@ struct recorder {
 	struct capture *capture; /* borrowed */
 	uint32_t volume;
 	struct uuid chain;
-	uint8_t *room;
 	uint64_t waiting_ns; /* for the spool, since */
 	bool told;
 	const volatile sig_atomic_t *stopped; /* NULL: never */
 };
 
-int recorder_init(struct recorder *r, struct capture *c, uint32_t volume,
-    const struct uuid *chain, struct err *e) CHECKED;
+void recorder_init(struct recorder *r, struct capture *c, uint32_t volume,
+    const struct uuid *chain);
 /* `b` is the last entry that `f` returned, `at` its place in log `log`. */
 int recorder_put(struct recorder *r, struct logfile *f,
     const struct wlog_entry *b, uint64_t log, uint64_t at,
     struct err *e) CHECKED;
-void recorder_release(struct recorder *r);
 
 #endif
