@@ -69,6 +69,10 @@ int run_run(struct args *a);
 int run_status(struct args *a);
 int run_wait(struct args *a);
 int run_marker(struct args *a);
+int run_logwrites_attach(struct args *a);
+int run_logwrites_detach(struct args *a);
+int run_logwrites_list(struct args *a);
+int run_logwrites_rotate(struct args *a);
 int run_events(struct args *a);
 int run_catalogue_restore(struct args *a);
 

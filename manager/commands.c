@@ -124,6 +124,27 @@ static const struct option_spec events_options[] = {
     END,
 };
 
+static const struct option_spec logwrites_attach_options[] = {
+    {"device", "NAME", "the device is /dev/mapper/NAME"},
+    {"log", "PATH", "a block device for the log (repeat: used in turn)"},
+    DRY_RUN,
+    JSON,
+    END,
+};
+static const struct option_spec logwrites_rotate_options[] = {
+    {"device", "NAME", "the device is /dev/mapper/NAME"},
+    {"log", "PATH", "the block device for the next log"},
+    DRY_RUN,
+    JSON,
+    END,
+};
+static const struct option_spec logwrites_detach_options[] = {
+    {"device", "NAME", "the device is /dev/mapper/NAME"},
+    DRY_RUN,
+    JSON,
+    END,
+};
+
 const struct command commands[] = {
     {"init", NULL, "--site NAME", 0, 0, false, "makes the home of a site",
 	"Makes the home, the folder that holds all that AIM keeps on this "
@@ -256,6 +277,31 @@ const struct command commands[] = {
 	"Puts a named point into the stream and prints its transaction "
 	"number.\n\n  aim-manager marker db before-upgrade",
 	no_options, run_marker},
+    {"logwrites", "attach", "VOLUME", 1, 1, false,
+	"logs a disk's writes in the kernel",
+	"Makes /dev/mapper/NAME with dmsetup(8), which writes to the volume, "
+	"a block\ndevice, and logs each write to the first --log "
+	"(dm-log-writes). Use it instead\nof the volume from then on, and "
+	"let aim-logwrites(1) follow the same logs. The\nbase must be done, "
+	"with nobody writing. --dry-run prints the exact commands.\n\n"
+	"  aim-manager logwrites attach db --device dblog \\\n"
+	"      --log /dev/sdc --log /dev/sdd",
+	logwrites_attach_options, run_logwrites_attach},
+    {"logwrites", "rotate", "VOLUME", 1, 1, false, "changes to another log",
+	"Lets the device log to another block device, while it is in use, "
+	"when nobody\nfollows the log (who follows it changes it by himself). "
+	"Import the logs in\norder at the end.\n\n"
+	"  aim-manager logwrites rotate db --device dblog --log /dev/sdd",
+	logwrites_rotate_options, run_logwrites_rotate},
+    {"logwrites", "detach", "", 0, 0, false, "ends logging",
+	"Takes the device down, when nobody uses it any more, and tells which "
+	"log was\nthe last.\n\n"
+	"  aim-manager logwrites detach --device dblog",
+	logwrites_detach_options, run_logwrites_detach},
+    {"logwrites", "list", "", 0, 0, false, "lists write logs",
+	"Lists the chains of write logs that were prepared for volumes of "
+	"this site, the\nnewest first, and how far each is imported.",
+	json_only, run_logwrites_list},
     {"events", NULL, "", 0, 0, false, "tells what was changed when",
 	"Lists the history of this site's configuration and troubles.",
 	events_options, run_events},

@@ -7,15 +7,16 @@ libmanager_a_SOURCES = \
 	manager/client.h manager/client.c \
 	manager/command.h manager/commands.c \
 	manager/cmd_change.c manager/cmd_init.c manager/cmd_list.c \
+	manager/cmd_logwrites.c \
 	manager/cmd_marker.c manager/cmd_run.c manager/cmd_status.c \
 	manager/cmd_template.c manager/cmd_wait.c \
 	manager/program.h manager/program.c \
 	manager/status.h manager/status.c \
-	manager/status_json.c manager/status_text.c
+	manager/status_json.c manager/status_log.c manager/status_text.c
 bin_PROGRAMS += manager/aim-manager
 dist_man_MANS += manager/aim-manager.8
 manager_aim_manager_SOURCES = manager/main.c
-manager_aim_manager_LDADD = libmanager.a $(LDADD)
+manager_aim_manager_LDADD = libmanager.a liblogwrites.a $(LDADD)
 
 # aimdump
 bin_PROGRAMS += manager/aimdump/aimdump

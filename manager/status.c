@@ -366,7 +366,9 @@ collect_source(struct home *h, struct status *s, struct status_group *g,
 	if (count == 0)
 		worse(g, STATUS_UNPROTECTED, "it has no destination yet");
 	judge_source(h, g);
-	advise_source(s, g);
+	status_log_collect(h, g);
+	if (!status_log_advise(s, g))
+		advise_source(s, g);
 	return 0;
 }
 

@@ -9,7 +9,9 @@
 #define MANAGER_STATUS_H
 
 #include "aimdriver/capture.h"
+#include "aimdriver/logwrites/state.h"
 #include "common/buf.h"
+#include "common/json.h"
 #include "coordinator/catalogue.h"
 #include "coordinator/job.h"
 #include "coordinator/mirror_state.h"
@@ -56,6 +58,8 @@ struct status_group {
 	uint64_t sealed_files, sealed_bytes;
 	uint32_t destination_count;
 	struct status_destination *destinations;
+	bool has_log;
+	struct log_state log; /* the newest write log of it */
 	/* mirror */
 	uint64_t received, applied;
 	bool consistent;
@@ -99,5 +103,12 @@ int status_ack(struct home *h, const struct destination_config *d,
 /* The last transaction that has arrived at a mirror and been verified. */
 int status_received(struct home *h, const struct mirror_config *m,
     const struct mirror_state *s, uint64_t *out, struct err *e) CHECKED;
+
+/* ---- write logs (status_log.c) ---- */
+/* When all else is known of a source. */
+void status_log_collect(struct home *h, struct status_group *g);
+/* True: it has said what to do next. */
+bool status_log_advise(const struct status *s, struct status_group *g);
+void status_log_json(struct json *j, const struct status_group *g);
 
 #endif

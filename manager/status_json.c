@@ -111,6 +111,7 @@ source(struct json *j, const struct status_group *g)
 	for (uint32_t i = 0; i < g->destination_count; i++)
 		destination(j, &g->destinations[i]);
 	json_array_end(j);
+	status_log_json(j, g);
 	json_null(j, "mirror");
 }
 

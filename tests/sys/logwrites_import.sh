@@ -88,17 +88,23 @@ for op in write zero discard flush before_the_upgrade; do
 done
 
 say "killed at any call, it goes on"
-for n in 2 9 30 77 120 160; do
+# In the middle of an entry: tests/check_import.c.
+n=0
+for call in pread64:4 renameat:1 set_robust_list:3 set_robust_list:4 \
+	renameat:2; do
+	n=$((n + 1))
 	prepare "$T/log$n"
 	logged "$T/disk.img" "$T/log$n" unmap
 	rc=0
-	strace -qq -o /dev/null -e "inject=pwrite64:signal=KILL:when=$n" \
+	strace -qq -o /dev/null -e \
+		"inject=${call%:*}:signal=KILL:when=${call#*:}" \
 		aim-logwrites import --home "$HERE" --volume "$T/disk.img" \
 		"$T/log$n" >"$T/killed" 2>&1 || rc=$?
-	[ $rc -eq 137 ] || fail "not killed at call $n: status $rc"
-	[ $n -lt 30 ] || turn # what is there so far
+	[ $rc -eq 137 ] || fail "not killed at $call: status $rc"
+	# What is there so far; if nothing, the disk was "changed outside AIM".
+	[ $n -lt 3 ] || aim-coordinator --home "$HERE" --once >"$T/turn" 2>&1
 	expect 0 import "$T/log$n"
-	says 'imported [0-9]* entries'
+	says 'imported'
 	turn
 	mirrored_disk
 done

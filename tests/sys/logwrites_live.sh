@@ -50,6 +50,7 @@ until [ -b /dev/vdd ] || [ $n -gt 100 ]; do n=$((n + 1)); sleep 0.1; done
 mkdir /h /lw
 mount -t ext4 /dev/vdd /h || echo "guest: no home"
 mkdir /h/in
+at() { echo "guest: $* after $(cut -d. -f1 /proc/uptime) s"; }
 try() { "$@" >/h/out 2>&1 || { echo "guest: $? from $*"; cat /h/out; }; }
 here="aim-manager --home /h/here"
 there="aim-manager --home /h/there"
@@ -70,8 +71,20 @@ try $here base disk
 once here there here
 cmp /dev/vda /h/disk.mir || echo "guest: no base"
 
-aim-logwrites attach --volume /dev/vda --device lw --dry-run /dev/vdb /dev/vdc
-try aim-logwrites attach --volume /dev/vda --device lw /dev/vdb /dev/vdc
+at base
+manage="aim-manager logwrites"
+refused() { "$@" 2>&1; [ $? -eq 4 ] || echo "guest: not refused: $*"; }
+logs="--log /dev/vdb --log /dev/vdc"
+$manage attach disk --device lw $logs --dry-run
+$manage attach disk --device lw $logs --dry-run --json
+dmsetup info lw >/dev/null 2>&1 && echo "guest: no dry run"
+refused $manage attach disk --device lw --log /dev/vdb --log /dev/vda
+refused $manage attach disk --device lw --log /dev/vdb --log /dev/vdb
+refused $manage attach disk --device lw --log /dev/vdd
+refused $manage attach disk --device ../x --log /dev/vdb
+refused $manage attach disk --device lw --log /h/pairing
+try $manage attach disk --device lw $logs
+refused $manage attach disk --device other --log /dev/vdc
 follow() {
 	aim-logwrites follow --volume /dev/vda --device lw --interval 300 \
 		/dev/vdb /dev/vdc 2>&1 &
@@ -81,7 +94,7 @@ follow
 mount -t ext4 -o discard /dev/mapper/lw /lw || echo "guest: no mount"
 used() { dmsetup status lw | cut -d' ' -f5; }
 i=0
-while [ $i -lt 40 ]; do
+while [ $i -lt 30 ]; do
 	# It must not be full before the follower has changed it.
 	n=0
 	until [ "$(used)" -le 7800 ] || [ $n -gt 300 ]; do
@@ -90,19 +103,20 @@ while [ $i -lt 40 ]; do
 	done
 	dd if=/dev/urandom of=/lw/$((i % 12)) bs=64k count=4 2>/dev/null
 	sync
-	if [ $i -eq 20 ]; then
+	if [ $i -eq 15 ]; then
 		kill -9 $follower
 		wait $follower
 		follow
 	fi
-	[ $((i % 20)) -ne 19 ] || once here there
+	[ $((i % 15)) -ne 14 ] || once here there
 	i=$((i + 1))
 done
 umount /lw
-aim-logwrites detach --device lw --dry-run
-try aim-logwrites detach --device lw
+$manage detach --device lw --dry-run
+try $manage detach --device lw
 wait $follower || echo "guest: the follower ended with $?"
 
+at detached
 # The last one is finished; the other is not next.
 for log in /dev/vdb /dev/vdc; do
 	aim-logwrites import --volume /dev/vda $log && echo "guest: finished"
@@ -112,7 +126,7 @@ cmp /dev/vda /h/disk.mir && echo "guest: mirrored"
 
 # A log that is full.
 dd if=/dev/zero of=/h/small bs=1k count=512 2>/dev/null
-try aim-logwrites attach --volume /dev/vda --device lw /dev/vde
+try $manage attach disk --device lw --log /dev/vde
 aim-logwrites follow --volume /dev/vda --device lw --interval 100 /dev/vde \
 	>/h/full 2>&1 &
 follower=$!
@@ -125,9 +139,29 @@ dd if=/dev/urandom of=/dev/mapper/lw bs=64k count=40 conv=fsync 2>/dev/null
 wait $follower
 echo "guest: full, status $?"
 cat /h/full
-try aim-logwrites detach --device lw
+$here status disk
+try $manage detach --device lw
 once here here there here
 cmp /dev/vda /h/disk.mir && echo "guest: recovered"
+$here status disk
+
+at recovered
+# Changed by hand under load, and imported at the end.
+try $manage attach disk --device lw --log /dev/vdb
+dd if=/dev/urandom of=/dev/mapper/lw bs=16k count=60 conv=fsync 2>/dev/null &
+$manage rotate disk --device lw --log /dev/vdc --dry-run
+try $manage rotate disk --device lw --log /dev/vdc
+at changed
+wait $!
+at written
+dd if=/dev/urandom of=/dev/mapper/lw bs=16k seek=70 count=9 conv=fsync \
+	2>/dev/null
+try $manage detach --device lw
+aim-logwrites import --volume /dev/vda /dev/vdb /dev/vdc &&
+	echo "guest: rotated"
+once here there here
+cmp /dev/vda /h/disk.mir && echo "guest: mirrored again"
+$manage list
 umount /h
 echo "guest: done"
 poweroff -f
@@ -139,6 +173,11 @@ say "followed"
 truncate -s 16M "$T/disk.img"
 quietly mkfs.ext4 -qF "$T/disk.img"
 truncate -s 5M "$T/a" "$T/b"
+# A stale superblock and what follows it, of a session that was never ours.
+{
+	printf 'rhswfsj\0\1\0\0\0\0\0\0\0\62\0\0\0\0\0\0\0\0\2\0\0'
+	head -c 1M /dev/urandom
+} | dd of="$T/a" conv=notrunc status=none
 truncate -s 1M "$T/small"
 truncate -s 256M "$T/home"
 quietly mkfs.ext4 -qF "$T/home"
@@ -149,17 +188,29 @@ for file in disk.img a b home small; do
 file=$T/$file" -device "virtio-blk-pci,drive=d$n")
 	n=$((n + 1))
 done
-guest_run 100 "$T/initrd.gz" "" "${drives[@]}" ||
+guest_run 240 "$T/initrd.gz" "" "${drives[@]}" ||
 	fail "the guest ended with status $?"
 tr -d '\r' <"$T/guest.log" >"$T/told"
-for line in 'done' mirrored finished recovered 'full, status 1'; do
+for line in 'done' mirrored finished recovered 'full, status 1' rotated \
+	'mirrored again'; do
 	grep -q "^guest: $line" "$T/told" || {
 		cat "$T/told"
 		fail "the guest does not say \"$line\""
 	}
 done
-grep -E 'guest: ([0-9]+ from|no )' "$T/told" && fail "something went wrong"
+grep -E 'guest: ([0-9]+ from|no |not )' "$T/told" && fail "something went wrong"
 [ "$(grep -c 'following /dev/vd., log' "$T/told")" -ge 2 ] ||
 	fail "the log was hardly ever changed"
-grep -q 'dmsetup create lw --table' "$T/told" || fail "no dry run"
+for text in "dmsetup create lw --table '0 32768 log-writes /dev/vda /dev/vdb'" \
+	'dd if=/dev/zero of=/dev/vdb bs=65536' 'dmsetup message lw 0 mark aim:' \
+	'"commands":\[\["dd",' 'dmsetup remove --retry lw' 'is the disk itself' \
+	'is given twice' 'is in use' 'is no name for' 'is no block device' \
+	"dmsetup load lw --table '0 32768 log-writes /dev/vda /dev/vdc'" \
+	'cannot be followed any further (the log was full)' \
+	'last write log has a gap (the log was full)'; do
+	grep -q -e "$text" "$T/told" || {
+		cat "$T/told"
+		fail "nowhere: $text"
+	}
+done
 pass
