@@ -144,7 +144,8 @@ http_begin(struct http *h, const struct http_request *r, int fd,
 	}
 	p->used = true;
 	p->ticket = copy.ticket;
-	p->limit_ms = transfer_limit_ms(copy.len);
+	p->limit_ms = transfer_limit_ms(
+	    copy.len > copy.max_file ? copy.len : copy.max_file);
 	p->until_ns = clock_mono_ns() + p->limit_ms * NS_PER_MS;
 	if (ticket != NULL)
 		*ticket = copy.ticket;

@@ -53,6 +53,9 @@ struct http_request {
 	uint64_t len; /* PUT, POST: of the body, which is fd from its start */
 	uint32_t max; /* so much of the answer's body is kept, at most
 		       * HTTP_BODY_LIMIT; more is cut */
+	/* The body of a success goes into fd instead, from its start, at most
+	 * so much; more is cut. 0: not. */
+	uint64_t max_file;
 	uint32_t ticket; /* set by http_begin */
 };
 
@@ -61,8 +64,9 @@ struct http_answer {
 	int status; /* 200...; 0: there is no answer, kind and text say why */
 	enum err_kind kind;
 	char text[400];
-	bool cut; /* the body was longer than `max` */
+	bool cut; /* the body was longer than `max`, or `max_file` */
 	uint32_t body_len;
+	uint64_t file_len;		   /* of what was written into fd */
 	char headers[HTTP_HEADERS_LIMIT];  /* "name: value\n", what fits */
 	uint8_t body[HTTP_BODY_LIMIT + 1]; /* a NUL follows it */
 };
@@ -106,8 +110,9 @@ void http_close(struct http *h);
 bool http_has_room(const struct http *h);
 uint32_t http_in_flight(const struct http *h);
 /*
- * Hands a request over; there must be room. `fd` is the body of PUT and POST
- * (else -1), borrowed: it may be closed on return. *ticket tells its answer
+ * Hands a request over; there must be room. `fd` is the body of PUT and POST,
+ * or takes that of the answer (max_file), else -1; borrowed: it may be closed
+ * on return. *ticket tells its answer
  * from others; may be NULL.
  */
 int http_begin(struct http *h, const struct http_request *r, int fd,

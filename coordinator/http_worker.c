@@ -24,6 +24,7 @@ struct slot {
 	size_t headers_len; /* of the answer */
 	struct http_request request;
 	struct http_answer answer;
+	struct err write_trouble; /* with what was to be written here */
 	char detail[CURL_ERROR_SIZE];
 };
 
@@ -66,6 +67,30 @@ seek_body(void *ctx, curl_off_t off, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+static bool
+goes_into_file(struct slot *t)
+{
+	long status = 0;
+
+	return t->request.max_file > 0 &&
+	       curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status) ==
+		   CURLE_OK &&
+	       status >= 200 && status < 300;
+}
+
+static size_t
+write_body(struct slot *t, const char *from, size_t len)
+{
+	struct http_answer *a = &t->answer;
+
+	a->cut = len > t->request.max_file - a->file_len;
+	if (a->cut ||
+	    io_write_at(t->fd, from, len, a->file_len, &t->write_trouble) < 0)
+		return 0;
+	a->file_len += len;
+	return len;
+}
+
 static size_t
 keep_body(char *from, size_t size, size_t n, void *ctx)
 {
@@ -73,6 +98,8 @@ keep_body(char *from, size_t size, size_t n, void *ctx)
 	struct http_answer *a = &t->answer;
 	size_t len = size * n, room = t->request.max - a->body_len;
 
+	if (goes_into_file(t))
+		return len == 0 ? 0 : write_body(t, from, len);
 	if (len > room) {
 		a->cut = true;
 		len = room;
@@ -202,7 +229,9 @@ set_transfer(struct slot *t)
 
 	SET(CURLOPT_PRIVATE, t);
 	SET(CURLOPT_TIMEOUT_MS,
-	    (long)(transfer_limit_ms(r->len) - TRANSFER_MARGIN_MS));
+	    (long)(transfer_limit_ms(
+		       r->len > r->max_file ? r->len : r->max_file) -
+		   TRANSFER_MARGIN_MS));
 	SET(CURLOPT_READFUNCTION, read_body);
 	SET(CURLOPT_READDATA, t);
 	SET(CURLOPT_SEEKFUNCTION, seek_body);
@@ -261,6 +290,7 @@ begin(struct worker *w, struct slot *t)
 	a->ticket = t->request.ticket;
 	t->off = t->headers_len = 0;
 	t->detail[0] = '\0';
+	t->write_trouble = (struct err){0};
 	t->busy = true;
 	if (prepare(w, t, &e) == 0) {
 		if (curl_multi_add_handle(w->multi, t->curl) == CURLM_OK)
@@ -305,6 +335,12 @@ settle(struct worker *w, struct slot *t, CURLcode code)
 	long status = 0;
 
 	(void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (t->write_trouble.kind != ERR_NONE) {
+		a->kind = t->write_trouble.kind;
+		(void)snprintf(a->text, sizeof(a->text), "%.*s",
+		    (int)sizeof(a->text) - 1, t->write_trouble.text);
+		return;
+	}
 	if (code == CURLE_OK || a->cut || status >= 400) {
 		a->status = (int)status;
 		return;

@@ -71,6 +71,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_dir.h \
 	coordinator/transport_dir_place.c coordinator/transport_https.c \
+	coordinator/transport_https.h coordinator/transport_https_place.c \
 	coordinator/transport_sftp.c \
 	coordinator/url.c coordinator/url.h
 

@@ -7,47 +7,15 @@
  * expected name, so that their order does not matter. A folder of the stream
  * that is missing is made, if the server lets us.
  */
-#include "coordinator/transport.h"
+#include "coordinator/transport_https.h"
 
 #include "common/cleanup.h"
-#include "coordinator/http.h"
-#include "coordinator/http_url.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WORDS 512u /* of an answer that is no success */
-
-enum step { STEP_PUT = 1, STEP_FOLDER, STEP_MOVE };
-
-struct upload {
-	enum step step; /* 0: free */
-	uint32_t ticket;
-	int fd;
-	uint64_t len;
-	char name[TRANSPORT_NAME_LIMIT], part[TRANSPORT_NAME_LIMIT];
-	struct err why; /* what the first PUT said, while the folder is made */
-};
-
-struct https_transport {
-	struct transport base;
-	struct http_setup setup;
-	struct http_url url;
-	struct http *http;
-	bool proven;	   /* something has arrived: more at a time */
-	struct err failed; /* of a put that was handed over; kind 0: none */
-	struct upload uploads[HTTP_IN_FLIGHT];
-	struct http_request request;
-};
-
-static struct https_transport *
-from_base(struct transport *t)
-{
-	return (struct https_transport *)(void *)t;
-}
 
 static const char *
 either(bool for_acks, const char *acks, const char *all)
@@ -111,17 +79,17 @@ https_open(const struct destination_config *d, bool for_acks,
 
 /* ---- one request ---- */
 
-static int
-ask_for(struct https_transport *t, enum http_method method, const char *name,
-    struct err *e)
+int
+https_ask_for(struct https_transport *t, enum http_method method,
+    const char *name, struct err *e)
 {
 	struct http_request *r = &t->request;
 	int n;
 
 	r->method = method;
 	r->query[0] = r->headers[0] = '\0';
-	r->len = 0;
-	r->max = WORDS;
+	r->len = r->max_file = 0;
+	r->max = HTTPS_WORDS;
 	n = snprintf(r->path, sizeof(r->path), "%s/%s", t->url.dir, name);
 	if (n < 0 || (size_t)n >= sizeof(r->path))
 		return err_set(e, ERR_REFUSED, "name too long: %s", name);
@@ -131,7 +99,7 @@ ask_for(struct https_transport *t, enum http_method method, const char *name,
 static int
 begin_put(struct https_transport *t, struct upload *u, struct err *e)
 {
-	if (ask_for(t, HTTP_PUT, u->part, e) < 0)
+	if (https_ask_for(t, HTTP_PUT, u->part, e) < 0)
 		return -1;
 	t->request.len = u->len;
 	u->step = STEP_PUT;
@@ -148,35 +116,37 @@ begin_folder(struct https_transport *t, struct upload *u, struct err *e)
 		return err_set(e, u->why.kind, "%s", u->why.text);
 	(void)snprintf(folder, sizeof(folder), "%.*s",
 	    (int)(slash - u->name) + 1, u->name);
-	if (ask_for(t, HTTP_MKCOL, folder, e) < 0)
+	if (https_ask_for(t, HTTP_MKCOL, folder, e) < 0)
 		return -1;
 	u->step = STEP_FOLDER;
 	return http_begin(t->http, &t->request, -1, &u->ticket, e);
 }
 
-static int
-begin_move(struct https_transport *t, struct upload *u, struct err *e)
+/* Makes the request; it is not begun. */
+int
+https_ask_for_move(struct https_transport *t, const char *from, const char *to,
+    const char *overwrite, struct err *e)
 {
 	char host[URL_HOST_LIMIT + 16];
 
-	if (ask_for(t, HTTP_MOVE, u->part, e) < 0 ||
+	if (https_ask_for(t, HTTP_MOVE, from, e) < 0 ||
 	    http_header_add(&t->request, e, "Destination", "http%s://%s%s/%s",
 		t->setup.tls ? "s" : "",
-		http_host(&t->setup, host, sizeof(host)), t->url.dir,
-		u->name) < 0 ||
-	    http_header_add(&t->request, e, "Overwrite", "F") < 0)
+		http_host(&t->setup, host, sizeof(host)), t->url.dir, to) < 0)
+		return -1;
+	return http_header_add(&t->request, e, "Overwrite", "%s", overwrite);
+}
+
+static int
+begin_move(struct https_transport *t, struct upload *u, struct err *e)
+{
+	if (https_ask_for_move(t, u->part, u->name, "F", e) < 0)
 		return -1;
 	u->step = STEP_MOVE;
 	return http_begin(t->http, &t->request, -1, &u->ticket, e);
 }
 
 /* ---- one upload, step by step ---- */
-
-static bool
-is_success(const struct http_answer *a)
-{
-	return a->status >= 200 && a->status < 300;
-}
 
 static void
 end_upload(struct upload *u)
@@ -204,19 +174,19 @@ go_on(struct https_transport *t, struct upload *u, const struct http_answer *a,
 {
 	switch (u->step) {
 	case STEP_PUT:
-		if (is_success(a))
+		if (https_is_success(a))
 			return begin_move(t, u, e);
 		if (!may_lack_folder(t, u, a))
 			return http_explain(&t->setup, a, "write", e);
 		(void)http_explain(&t->setup, a, "write", &u->why);
 		return begin_folder(t, u, e);
 	case STEP_FOLDER:
-		if (is_success(a))
+		if (https_is_success(a))
 			return begin_put(t, u, e);
 		return err_set(e, u->why.kind, "%s", u->why.text);
 	case STEP_MOVE:
 		/* 412: the name is taken, and stays as it is. */
-		if (is_success(a) || a->status == 412)
+		if (https_is_success(a) || a->status == 412)
 			return 1;
 		return http_explain(&t->setup, a, "rename", e);
 	}
@@ -224,8 +194,8 @@ go_on(struct https_transport *t, struct upload *u, const struct http_answer *a,
 }
 
 /* Deals with one answer; false when there is none (any more, or yet). */
-static bool
-settle_one(struct https_transport *t, bool block)
+bool
+https_settle_one(struct https_transport *t, bool block)
 {
 	const struct http_answer *a = http_next(t->http, block);
 	struct upload *u = t->uploads;
@@ -296,25 +266,25 @@ static int
 https_put(struct transport *base, int fd, uint64_t len, const char *name,
     struct err *e)
 {
-	struct https_transport *t = from_base(base);
+	struct https_transport *t = https_from_base(base);
 	struct upload *room = NULL;
 
-	while (settle_one(t, false))
+	while (https_settle_one(t, false))
 		continue;
 	while (t->failed.kind == ERR_NONE && (room = find_room(t)) == NULL)
-		(void)settle_one(t, true);
+		(void)https_settle_one(t, true);
 	if (report_failure(t, e) < 0)
 		return -1;
 	assert(room != NULL);
 	return begin_upload(t, room, fd, len, name, e) < 0 ? -1 : 1;
 }
 
-static int
+int
 https_drain(struct transport *base, struct err *e)
 {
-	struct https_transport *t = from_base(base);
+	struct https_transport *t = https_from_base(base);
 
-	while (settle_one(t, true))
+	while (https_settle_one(t, true))
 		continue;
 	return report_failure(t, e);
 }
@@ -323,18 +293,18 @@ static int
 https_get(struct transport *base, const char *name, size_t max, struct buf *out,
     struct err *e)
 {
-	struct https_transport *t = from_base(base);
+	struct https_transport *t = https_from_base(base);
 	AUTO(buf_release) struct buf got = {0};
 	const struct http_answer *a;
 
-	if (https_drain(base, e) < 0 || ask_for(t, HTTP_GET, name, e) < 0)
+	if (https_drain(base, e) < 0 || https_ask_for(t, HTTP_GET, name, e) < 0)
 		return -1;
 	t->request.max = (uint32_t)max;
 	/* Not what somebody on the way remembers. */
 	if (http_header_add(&t->request, e, "Cache-Control", "no-cache") < 0 ||
 	    http_ask(t->http, &t->request, -1, &a, e) < 0)
 		return -1;
-	if (a->status == 404 || a->status == 410)
+	if (https_is_absent(a))
 		return 0;
 	if (a->status != 200)
 		return http_explain(&t->setup, a, "read", e);
@@ -351,7 +321,7 @@ https_get(struct transport *base, const char *name, size_t max, struct buf *out,
 static void
 https_close(struct transport *base)
 {
-	struct https_transport *t = from_base(base);
+	struct https_transport *t = https_from_base(base);
 	struct upload *u;
 
 	http_close(t->http);
@@ -369,6 +339,11 @@ const struct transport_ops transport_https_ops = {
     .drain = https_drain,
     .get = https_get,
     .close = https_close,
+    .fetch = https_fetch,
+    .replace = https_replace,
+    .remove = https_remove,
+    .has = https_has,
+    .make_folder = https_make_folder,
 };
 
 /* To this machine only, which http_check sees to. */
@@ -380,4 +355,9 @@ const struct transport_ops transport_http_ops = {
     .drain = https_drain,
     .get = https_get,
     .close = https_close,
+    .fetch = https_fetch,
+    .replace = https_replace,
+    .remove = https_remove,
+    .has = https_has,
+    .make_folder = https_make_folder,
 };

@@ -28,14 +28,11 @@ static const char nginx_text[] =
     "# and once 'mirror add' has made a stream's folder, www-data may write:\n"
     "#   chown www-data @FOLDER@/incoming/*/\n"
     "#   chmod 755 @FOLDER@/incoming/*/ack\n"
-    "map \"$request_method $http_overwrite\" $aim_replaces {\n"
+    "map \"$request_method $http_overwrite $http_destination\" $aim_astray {\n"
     "\tdefault 0;\n"
-    "\t\"~^MOVE (?!F$)\" 1;\n"
-    "}\n"
-    "map \"$request_method $http_destination\" $aim_elsewhere {\n"
-    "\tdefault 0;\n"
-    "\t\"~^MOVE https?://[^/]+/incoming/[0-9a-f-]{36}/[0-9a-f]{8}-[0-9a-f]{16}"
-    "\\.aim$\" 0;\n"
+    "\t\"~^MOVE F https?://[^/]+/incoming/[0-9a-f-]{36}/[0-9a-f]{8}-"
+    "[0-9a-f]{16}\\.aim$\" 0;\n"
+    "@HUB_MOVES@"
     "\t\"~^MOVE \" 1;\n"
     "}\n"
     "server {\n"
@@ -55,16 +52,14 @@ static const char nginx_text[] =
     "\tlocation / {\n"
     "\t\treturn 403;\n"
     "\t}\n"
+    "@HUB_PLACES@"
     "\tlocation ~ \"^/incoming/[0-9a-f-]{36}/$\" {\n"
     "\t\tdav_methods MKCOL;\n"
     "\t\tlimit_except MKCOL { deny all; }\n"
     "\t}\n"
     "\tlocation ~ \"^/incoming/[0-9a-f-]{36}/\\.[0-9a-f]{8}-[0-9a-f]{16}\\.aim"
     "\\.[0-9a-f]{32}\\.part$\" {\n"
-    "\t\tif ($aim_replaces) {\n"
-    "\t\t\treturn 403;\n"
-    "\t\t}\n"
-    "\t\tif ($aim_elsewhere) {\n"
+    "\t\tif ($aim_astray) {\n"
     "\t\t\treturn 403;\n"
     "\t\t}\n"
     "\t\tdav_methods PUT MOVE;\n"
@@ -74,6 +69,32 @@ static const char nginx_text[] =
     "\t\tlimit_except GET { deny all; }\n"
     "\t}\n"
     "}\n";
+
+/* Files are fetched from here too: mirrors fetch, and replace their
+ * acknowledgements; sources say where to begin, and remove what all have. */
+static const char nginx_hub_moves[] =
+    "\t\"~^MOVE [FT] https?://[^/]+/incoming/[0-9a-f-]{36}/"
+    "[0-9a-f-]{36}\\.begin$\" 0;\n"
+    "\t\"~^MOVE [FT] https?://[^/]+/incoming/[0-9a-f-]{36}/ack/"
+    "[0-9a-f-]{36}\\.ack$\" 0;\n";
+static const char nginx_hub_places[] =
+    "\tlocation ~ \"^/incoming/[0-9a-f-]{36}/([0-9a-f]{8}-[0-9a-f]{16}\\.aim|"
+    "[0-9a-f-]{36}\\.begin)$\" {\n"
+    "\t\tdav_methods DELETE;\n"
+    "\t\tlimit_except GET DELETE { deny all; }\n"
+    "\t}\n"
+    "\tlocation ~ \"^/incoming/[0-9a-f-]{36}/(\\.[0-9a-f-]{36}\\.begin|ack/"
+    "\\.[0-9a-f-]{36}\\.ack)\\.[0-9a-f]{32}\\.part$\" {\n"
+    "\t\tif ($aim_astray) {\n"
+    "\t\t\treturn 403;\n"
+    "\t\t}\n"
+    "\t\tdav_methods PUT MOVE;\n"
+    "\t\tlimit_except PUT MOVE { deny all; }\n"
+    "\t}\n"
+    "\tlocation ~ \"^/incoming/[0-9a-f-]{36}/ack/$\" {\n"
+    "\t\tdav_methods MKCOL;\n"
+    "\t\tlimit_except MKCOL { deny all; }\n"
+    "\t}\n";
 
 static const char nginx_passwords[] = "\tauth_basic \"AIM\";\n"
 				      "\tauth_basic_user_file @PASSWORDS@;\n";
@@ -192,6 +213,12 @@ add_who(struct args *a, struct buf *out, struct err *e)
 }
 
 static int
+add_if_hub(struct args *a, const char *text, struct buf *out, struct err *e)
+{
+	return args_has(a, "hub") ? buf_add(out, text, strlen(text), e) : 0;
+}
+
+static int
 add_value(struct args *a, const struct value *v, bool alone, struct buf *out,
     struct err *e)
 {
@@ -218,6 +245,10 @@ add_word(struct args *a, const char *word, size_t len, struct buf *out,
 
 	if (len == 3 && strncmp(word, "WHO", len) == 0)
 		return add_who(a, out, e);
+	if (len == 9 && strncmp(word, "HUB_MOVES", len) == 0)
+		return add_if_hub(a, nginx_hub_moves, out, e);
+	if (len == 10 && strncmp(word, "HUB_PLACES", len) == 0)
+		return add_if_hub(a, nginx_hub_places, out, e);
 	if (len == 10 && strncmp(word, "UPLOAD_KEY", len) == 0)
 		return add_public_key(a, "upload-key", out, e);
 	if (len == 7 && strncmp(word, "ACK_KEY", len) == 0)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # sshd: a private SFTP server on a free loopback port, for quickstart and the
-# system tests. Runs as whoever calls; as root it lets only an account without
-# any rights in, into a folder that it cannot leave.
+# system tests, configured by `aim-manager destination template`. Runs as
+# whoever calls; as root it lets only an account without any rights in, into a
+# folder that it cannot leave.
 
 # shellcheck disable=SC2034 # results for those who source this
 # sshd_start DIR LANDING: keys, configuration and log go to DIR; LANDING is
@@ -14,9 +15,7 @@
 #   SSHD_HUB_KEY                     what does both, removes and makes folders
 #   SSHD_KNOWN_HOSTS                 with exactly our host key
 sshd_start() {
-	local dir=$1 landing=$2 tries=0 chroot='' first='' key
-	local upload='internal-sftp -p realpath,open,write,close,rename'
-	local read_only='internal-sftp -R' hub='internal-sftp'
+	local dir=$1 landing=$2 tries=0 chroot='/ChrootDirectory/d' first='' key
 
 	mkdir -p "$dir" && chmod 755 "$dir" || return 1
 	for key in host upload ack hub; do
@@ -25,9 +24,10 @@ sshd_start() {
 				-f "$dir/$key" || return 1
 	done
 	{
-		echo "restrict,command=\"$upload\" $(cat "$dir/upload.pub")"
-		echo "restrict,command=\"$read_only\" $(cat "$dir/ack.pub")"
-		echo "restrict,command=\"$hub\" $(cat "$dir/hub.pub")"
+		aim-manager destination template authorized_keys \
+			--upload-key "$dir/upload.pub" \
+			--ack-key "$dir/ack.pub" || return 1
+		echo "restrict,command=\"internal-sftp\" $(cat "$dir/hub.pub")"
 	} >"$dir/authorized_keys"
 	chmod 644 "$dir/authorized_keys"
 	SSHD_UPLOAD_KEY=$dir/upload SSHD_ACK_KEY=$dir/ack
@@ -38,7 +38,7 @@ sshd_start() {
 		mkdir -p /run/sshd && chmod 755 /run/sshd
 		SSHD_USER=nobody
 		if path_is_roots "$landing"; then
-			chroot="ChrootDirectory $landing"
+			chroot=
 			SSHD_ROOT=
 		fi
 	fi
@@ -47,25 +47,25 @@ sshd_start() {
 		SSHD_PORT=${SSHD_FIXED_PORT:-$((20000 + RANDOM % 40000))}
 		! (exec 3<>"/dev/tcp/127.0.0.1/$SSHD_PORT") 2>/dev/null ||
 			continue
-		cat >"$dir/sshd_config" <<END
+		{
+			cat <<END
 ListenAddress 127.0.0.1
 Port $SSHD_PORT
 HostKey $dir/host
 PidFile none
-AuthorizedKeysFile $dir/authorized_keys
 StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 AllowUsers $SSHD_USER
-DisableForwarding yes
-PermitTTY no
 MaxStartups 100
 LogLevel INFO
 Subsystem sftp internal-sftp
-Match User $SSHD_USER
-	$chroot
 END
+			aim-manager destination template sshd \
+				--folder "$landing" --user "$SSHD_USER" \
+				--keys "$dir/authorized_keys" | sed "$chroot"
+		} >"$dir/sshd_config"
 		# It starts itself anew by its full name.
 		"$(PATH=$PATH:/usr/sbin:/sbin command -v sshd)" -D -e \
 			-f "$dir/sshd_config" >>"$dir/sshd.log" 2>&1 &
