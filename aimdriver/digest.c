@@ -7,8 +7,9 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* What is hashed before the three digests, filled up with zeroes. */
+/* What is hashed before the digests, filled up with zeroes. */
 #define STORED_DOMAIN "aim stored 1"
+#define BLOCKS_DOMAIN "aim stored 2"
 #define STORED_DOMAIN_LEN 16
 
 static int
@@ -51,7 +52,7 @@ int
 digest_content(const struct journal_header *h,
     const struct journal_volume *volumes, const struct uuid *targets,
     const uint8_t iocbs[DIGEST_LEN], const uint8_t data[DIGEST_LEN],
-    uint8_t out[DIGEST_LEN], struct err *e)
+    const uint8_t *blind, uint8_t out[DIGEST_LEN], struct err *e)
 {
 	AUTO(digest_release) struct digest d = {0};
 
@@ -60,9 +61,20 @@ digest_content(const struct journal_header *h,
 	if (header_digest_canonical(h, volumes, targets, d.sha) < 0)
 		return failed(e);
 	if (digest_add(&d, iocbs, DIGEST_LEN, e) < 0 ||
-	    digest_add(&d, data, DIGEST_LEN, e) < 0)
+	    digest_add(&d, data, DIGEST_LEN, e) < 0 ||
+	    (blind != NULL && digest_add(&d, blind, BLIND_LEN, e) < 0))
 		return -1;
 	return digest_end(&d, out, e);
+}
+
+int
+digest_begin_blocks(struct digest *d, struct err *e)
+{
+	static const uint8_t domain[STORED_DOMAIN_LEN] = BLOCKS_DOMAIN;
+
+	if (digest_begin(d, e) < 0)
+		return -1;
+	return digest_add(d, domain, sizeof(domain), e);
 }
 
 int

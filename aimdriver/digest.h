@@ -23,13 +23,17 @@ int digest_end(
     struct digest *d, uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
 void digest_release(struct digest *d);
 
-/* From the header and the digests of canonical IOCBs and raw Data. */
+/* From the header and the digests of canonical IOCBs and raw Data; `blind`
+ * has the BLIND_LEN bytes of an encrypted file, NULL for a plain one. */
 int digest_content(const struct journal_header *h,
     const struct journal_volume *volumes, const struct uuid *targets,
     const uint8_t iocbs[DIGEST_LEN], const uint8_t data[DIGEST_LEN],
-    uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
-/* From the digests of stored IOCBs, of all chunk heads, of all that the chunks
- * hold. */
+    const uint8_t *blind, uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
+/* The stored digest of an encrypted file: begun so, it takes the SHA-256 of
+ * each block. */
+int digest_begin_blocks(struct digest *d, struct err *e) CHECKED;
+/* Of a plain one: from the digests of stored IOCBs, of all chunk heads, of all
+ * that the chunks hold. */
 int digest_stored(const uint8_t iocbs[DIGEST_LEN],
     const uint8_t heads[DIGEST_LEN], const uint8_t bodies[DIGEST_LEN],
     uint8_t out[DIGEST_LEN], struct err *e) CHECKED;

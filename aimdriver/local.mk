@@ -6,11 +6,13 @@ libaimdriver_a_SOURCES =
 libaimdriver_a_SOURCES += \
 	aimdriver/digest.c aimdriver/digest.h \
 	aimdriver/reader.c aimdriver/reader.h \
+	aimdriver/reader_crypt.c \
 	aimdriver/reader_load.c \
 	aimdriver/reader_state.h \
 	aimdriver/reader_verify.c \
 	aimdriver/reader_walk.c \
 	aimdriver/track.c aimdriver/track.h \
+	aimdriver/vault.c aimdriver/vault.h \
 	aimdriver/writer.c aimdriver/writer.h
 
 # the capture core

@@ -21,6 +21,9 @@ reader_close(struct reader *r)
 	free(r->stored);
 	free(r->raw);
 	free(r->payload);
+	crypt_close(r->crypt);
+	free(r->sealed);
+	free(r->open);
 	free(r);
 }
 
@@ -52,8 +55,10 @@ reader_no_memory(const struct reader *r, struct err *e)
 
 int
 reader_read_at(
-    const struct reader *r, void *to, size_t len, uint64_t off, struct err *e)
+    struct reader *r, void *to, size_t len, uint64_t off, struct err *e)
 {
+	if (header_is_encrypted(&r->header) && off >= r->header.header_len)
+		return reader_read_open(r, to, len, off, e);
 	return io_read_at(r->fd, to, len, off, e) < 0 ? err_at(e, "%s", r->name)
 						      : 0;
 }

@@ -9,8 +9,11 @@
  * they change, payload sums, and the content digest. Only a file that was
  * verified whole may be acted upon; do so through the same reader, which
  * re-checks sums on the way.
+ * What lies behind the header of an encrypted file needs the group's key; its
+ * signature and stored bytes can be checked without.
  * Errors: CORRUPT for bytes (the text names the offset and transaction),
- * REFUSED for versions, keys and features not known, others from the system.
+ * REFUSED for versions, keys and features not known, RETRY with sys ENOKEY
+ * for a key that is not here yet, others from the system.
  * One thread at a time.
  */
 #ifndef AIMDRIVER_READER_H
@@ -18,6 +21,7 @@
 
 #include "common/err.h"
 #include "fileformat/ack.h"
+#include "fileformat/crypt.h"
 #include "fileformat/header.h"
 #include "fileformat/iocb.h"
 #include "fileformat/sign.h"
@@ -37,6 +41,25 @@ void reader_target(const struct reader *r, uint32_t i, struct uuid *out);
 /* The position that this file ends at. */
 void reader_position(const struct reader *r, struct position *out);
 
+/*
+ * Where the keys of encrypted files are: 1 and *out, 0 not there, -1. Called
+ * by whichever thread reads. The reader forgets the key when it is closed.
+ */
+struct reader_keys {
+	int (*find)(const void *ctx, const struct uuid *group,
+	    const uint8_t id[KEY_ID_LEN], struct group_key *out, struct err *e);
+	const void *ctx;
+};
+/* Without it nothing but the header of an encrypted file can be read. */
+void reader_set_keys(struct reader *r, const struct reader_keys *keys);
+/* Finds the key of an encrypted file, unless that was done, and proves it. */
+int reader_unlock(struct reader *r, struct err *e) CHECKED;
+
+/* Is the header as the owner of the key has signed it? */
+int reader_check_signature(
+    struct reader *r, const struct sign_public *key, struct err *e) CHECKED;
+/* Are the bytes behind it those that it tells of? Needs no group's key. */
+int reader_check_stored(struct reader *r, struct err *e) CHECKED;
 /* key NULL: the signature is not looked at. Leaves the reader at the start. */
 int reader_verify(
     struct reader *r, const struct sign_public *key, struct err *e) CHECKED;

@@ -7,6 +7,7 @@
 #include "aimdriver/reader.h"
 #include "aimdriver/track.h"
 #include "fileformat/codec.h"
+#include "fileformat/crypt.h"
 
 #define READER_BLOCK ((size_t)64 << 10)
 
@@ -40,16 +41,29 @@ struct reader {
 	const uint8_t *iocbs;
 	uint8_t *data;
 	bool loading; /* Data are being read and checked */
+
+	/* reader_crypt: an encrypted file */
+	struct reader_keys keys;
+	struct crypt *crypt;	   /* NULL: not unlocked */
+	uint8_t bound[DIGEST_LEN]; /* what the last block is bound to */
+	uint8_t blind[BLIND_LEN];
+	uint8_t *sealed;     /* a block as it is stored */
+	uint8_t *open;	     /* one that is open */
+	uint64_t open_index; /* which */
 };
 
 int reader_bad(const struct reader *r, enum verdict v, uint64_t base,
     const struct why *why, struct err *e);
 int reader_no_memory(const struct reader *r, struct err *e);
-int reader_read_at(const struct reader *r, void *to, size_t len, uint64_t off,
+/* From where it lies in a plain file; an encrypted one is opened. */
+int reader_read_at(struct reader *r, void *to, size_t len, uint64_t off,
     struct err *e) CHECKED;
-/* Is the header as the owner of the key has signed it? */
-int reader_check_signature(
-    struct reader *r, const struct sign_public *key, struct err *e) CHECKED;
+/* The same behind the header of an encrypted one. */
+int reader_read_open(struct reader *r, void *to, size_t len, uint64_t off,
+    struct err *e) CHECKED;
+/* Of the blocks as they are stored. */
+int reader_digest_blocks(
+    struct reader *r, uint8_t out[DIGEST_LEN], struct err *e) CHECKED;
 /* Nothing comes from a room any more. */
 void reader_unload(struct reader *r);
 /* How a verdict other than WHOLE is told. */

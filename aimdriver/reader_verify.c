@@ -99,15 +99,20 @@ digest_chunks(struct reader *r, uint8_t heads_out[DIGEST_LEN],
 	return digest_end(&bodies, bodies_out, e);
 }
 
+/* `bodies` is left alone when the file is encrypted. */
 static int
 check_stored(struct reader *r, uint8_t bodies[DIGEST_LEN], struct err *e)
 {
 	uint8_t iocbs[DIGEST_LEN], heads[DIGEST_LEN], got[DIGEST_LEN];
 
-	if (digest_iocbs(r, iocbs, e) < 0 ||
-	    digest_chunks(r, heads, bodies, e) < 0 ||
-	    digest_stored(iocbs, heads, bodies, got, e) < 0)
+	if (header_is_encrypted(&r->header)) {
+		if (reader_digest_blocks(r, got, e) < 0)
+			return -1;
+	} else if (digest_iocbs(r, iocbs, e) < 0 ||
+		   digest_chunks(r, heads, bodies, e) < 0 ||
+		   digest_stored(iocbs, heads, bodies, got, e) < 0) {
 		return -1;
+	}
 	if (memcmp(got, r->header.stored_digest, DIGEST_LEN) != 0)
 		return err_set(e, ERR_CORRUPT,
 		    "%s: the stored bytes are not those that were written "
@@ -129,14 +134,16 @@ walk(struct reader *r, struct err *e)
 	return more;
 }
 
-/* Without compression what the chunks hold is raw Data: its digest is known. */
+/* Without compression what the chunks hold is raw Data: its digest is known,
+ * unless the file is encrypted. */
 static int
 check_content(struct reader *r, const uint8_t bodies[DIGEST_LEN], struct err *e)
 {
 	AUTO(digest_release) struct digest iocbs = {0};
 	AUTO(digest_release) struct digest raw = {0};
 	uint8_t iocbs_is[DIGEST_LEN], raw_is[DIGEST_LEN], is[DIGEST_LEN];
-	bool plain = r->header.codec == CODEC_NONE;
+	bool encrypted = header_is_encrypted(&r->header);
+	bool plain = r->header.codec == CODEC_NONE && !encrypted;
 	int rc;
 
 	if (digest_begin(&iocbs, e) < 0 || digest_begin(&raw, e) < 0)
@@ -149,7 +156,8 @@ check_content(struct reader *r, const uint8_t bodies[DIGEST_LEN], struct err *e)
 	if (rc < 0 || digest_end(&iocbs, iocbs_is, e) < 0 ||
 	    digest_end(&raw, raw_is, e) < 0 ||
 	    digest_content(&r->header, r->volumes, r->targets, iocbs_is,
-		plain ? bodies : raw_is, is, e) < 0)
+		plain ? bodies : raw_is, encrypted ? r->blind : NULL, is,
+		e) < 0)
 		return -1;
 	if (memcmp(is, r->header.content_digest, DIGEST_LEN) != 0)
 		return err_set(e, ERR_CORRUPT,
@@ -159,16 +167,24 @@ check_content(struct reader *r, const uint8_t bodies[DIGEST_LEN], struct err *e)
 }
 
 int
-reader_verify(struct reader *r, const struct sign_public *key, struct err *e)
+reader_check_stored(struct reader *r, struct err *e)
 {
 	uint8_t bodies[DIGEST_LEN];
+
+	return check_stored(r, bodies, e);
+}
+
+int
+reader_verify(struct reader *r, const struct sign_public *key, struct err *e)
+{
+	uint8_t bodies[DIGEST_LEN] = {0};
 	int rc;
 
 	r->verified = false;
 	reader_unload(r);
 	if (key != NULL && reader_check_signature(r, key, e) < 0)
 		return -1;
-	if (check_stored(r, bodies, e) < 0)
+	if (check_stored(r, bodies, e) < 0 || reader_unlock(r, e) < 0)
 		return -1;
 	rc = check_content(r, bodies, e);
 	reader_rewind(r);

@@ -6,11 +6,15 @@
  *
  * A chunk that will not be compressed is filled where it will lie in the hold,
  * and hashed once: its bytes count for both digests.
+ *
+ * An encrypted file is made the same way; what would be written goes into a
+ * vault instead, of which the stored digest comes too.
  */
 #include "aimdriver/writer.h"
 
 #include "aimdriver/digest.h"
 #include "aimdriver/track.h"
+#include "aimdriver/vault.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/io.h"
@@ -41,8 +45,10 @@ struct writer {
 	size_t chunk_len, chunk_fill;
 	uint8_t *hold; /* stored chunks not yet written */
 	size_t hold_fill;
-	uint64_t written; /* stored bytes of Data written from the hold */
-	bool broken;	  /* a call failed: nothing more is accepted */
+	uint64_t written;    /* stored bytes of Data written from the hold */
+	struct vault *vault; /* NULL: not encrypted */
+	uint8_t blind[BLIND_LEN];
+	bool broken; /* a call failed: nothing more is accepted */
 };
 
 void
@@ -60,6 +66,7 @@ writer_close(struct writer *w)
 	free(w->iocbs);
 	free(w->pack);
 	free(w->hold);
+	vault_close(w->vault);
 	free(w);
 }
 
@@ -136,6 +143,22 @@ fill_header(struct writer *w, const struct writer_spec *spec, struct err *e)
 	return sign_key_id(&w->key->pub, h->key_id, e);
 }
 
+static int
+open_vault(struct writer *w, const struct writer_spec *spec, struct err *e)
+{
+	struct journal_header *h = &w->header;
+
+	if (spec->group_key == NULL)
+		return 0;
+	memcpy(w->blind, spec->blind, BLIND_LEN);
+	if (io_is_zero(w->blind, BLIND_LEN) &&
+	    random_bytes(w->blind, BLIND_LEN, e) < 0)
+		return -1;
+	h->incompat |= JOURNAL_INCOMPAT_ENCRYPTED;
+	memcpy(h->group_key_id, spec->group_key->id, KEY_ID_LEN);
+	return vault_open(w->fd, h, spec->group_key, &w->vault, e);
+}
+
 int
 writer_open(
     int fd, const struct writer_spec *spec, struct writer **out, struct err *e)
@@ -151,7 +174,7 @@ writer_open(
 	w->chunk_len = spec->chunk_len == 0 ? CHUNK_RAW : spec->chunk_len;
 	w->seed = iocb_seed(&spec->header.stream, spec->header.sequence);
 	if (copy_tables(w, spec, e) < 0 || fill_header(w, spec, e) < 0 ||
-	    digest_begin(&w->canonical, e) < 0 ||
+	    open_vault(w, spec, e) < 0 || digest_begin(&w->canonical, e) < 0 ||
 	    digest_begin(&w->raw, e) < 0 || digest_begin(&w->heads, e) < 0 ||
 	    digest_begin(&w->bodies, e) < 0 ||
 	    track_init(&w->track, &w->header, w->volumes, e) < 0)
@@ -169,8 +192,9 @@ writer_open(
 static int
 flush_hold(struct writer *w, struct err *e)
 {
-	if (io_write_at(w->fd, w->hold, w->hold_fill,
-		w->header.data_off + w->written, e) < 0)
+	if ((w->vault != NULL ? vault_add(w->vault, w->hold, w->hold_fill, e)
+			      : io_write_at(w->fd, w->hold, w->hold_fill,
+				    w->header.data_off + w->written, e)) < 0)
 		return -1;
 	w->written += w->hold_fill;
 	w->hold_fill = 0;
@@ -203,9 +227,10 @@ flush_chunk(struct writer *w, struct err *e)
 		return -1;
 	len = chunk_encode(w->chunk, w->chunk_fill, w->want, w->level, head,
 	    HOLD_LEN - w->hold_fill, &used);
-	if (digest_add(&w->heads, head, CHUNK_HEADER_LEN, e) < 0 ||
-	    (!is_plain(w) && digest_add(&w->bodies, head + CHUNK_HEADER_LEN,
-				 len - CHUNK_HEADER_LEN, e) < 0))
+	if (w->vault == NULL &&
+	    (digest_add(&w->heads, head, CHUNK_HEADER_LEN, e) < 0 ||
+		(!is_plain(w) && digest_add(&w->bodies, head + CHUNK_HEADER_LEN,
+				     len - CHUNK_HEADER_LEN, e) < 0)))
 		return -1;
 	w->hold_fill += len;
 	if (used > w->header.codec)
@@ -298,23 +323,51 @@ settle_header(struct writer *w, struct err *e)
 	struct journal_header *h = &w->header;
 	uint8_t canonical[DIGEST_LEN], iocbs[DIGEST_LEN], raw[DIGEST_LEN];
 	uint8_t heads[DIGEST_LEN], bodies[DIGEST_LEN];
+	const uint8_t *blind = w->vault != NULL ? w->blind : NULL;
 
 	if (h->iocb_count > 0)
 		h->last_time_ns = w->track.time_ns;
 	h->data_raw_len = w->track.data_end;
 	h->data_stored_len = w->written + w->hold_fill;
-	h->file_len = h->data_off + h->data_stored_len;
+	h->file_len = header_file_len(h);
 	if (digest_end(&w->canonical, canonical, e) < 0 ||
 	    digest_end(&w->raw, raw, e) < 0 ||
 	    digest_end(&w->heads, heads, e) < 0 ||
 	    digest_end(&w->bodies, bodies, e) < 0 ||
 	    digest_bytes(w->iocbs, (size_t)h->iocb_count * IOCB_LEN, iocbs, e) <
 		0 ||
-	    digest_content(h, w->volumes, w->targets, canonical, raw,
+	    digest_content(h, w->volumes, w->targets, canonical, raw, blind,
 		h->content_digest, e) < 0)
 		return -1;
-	return digest_stored(
-	    iocbs, heads, is_plain(w) ? raw : bodies, h->stored_digest, e);
+	/* Of a vault it is known when that is finished. */
+	return blind != NULL
+		   ? 0
+		   : digest_stored(iocbs, heads, is_plain(w) ? raw : bodies,
+			 h->stored_digest, e);
+}
+
+/* The IOCBs, and what is left of Data. */
+static int
+put_body(struct writer *w, struct err *e)
+{
+	struct journal_header *h = &w->header;
+	uint8_t bound[DIGEST_LEN];
+	AUTO_FREE uint8_t *bytes = NULL;
+
+	if (flush_hold(w, e) < 0)
+		return -1;
+	if (w->vault == NULL)
+		return io_write_at(w->fd, w->iocbs,
+		    (size_t)h->iocb_count * IOCB_LEN, h->iocb_off, e);
+	bytes = malloc(h->header_len);
+	if (bytes == NULL)
+		return no_memory(e);
+	header_encode(h, w->volumes, w->targets, bytes);
+	header_blank_bound(bytes);
+	if (digest_bytes(bytes, h->header_len, bound, e) < 0)
+		return -1;
+	return vault_finish(
+	    w->vault, w->blind, w->iocbs, bound, h->stored_digest, e);
 }
 
 static int
@@ -349,10 +402,7 @@ finish(struct writer *w, struct err *e)
 		    "%" PRIu32 " of %" PRIu32 " announced transactions added",
 		    w->track.count, h->iocb_count);
 	if (flush_chunk(w, e) < 0 || settle_header(w, e) < 0 ||
-	    flush_hold(w, e) < 0 ||
-	    io_write_at(w->fd, w->iocbs, (size_t)h->iocb_count * IOCB_LEN,
-		h->iocb_off, e) < 0 ||
-	    put_header(w, e) < 0)
+	    put_body(w, e) < 0 || put_header(w, e) < 0)
 		return -1;
 	return io_fsync(w->fd, "the journal file", e);
 }

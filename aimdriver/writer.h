@@ -8,6 +8,7 @@
 #define AIMDRIVER_WRITER_H
 
 #include "common/err.h"
+#include "fileformat/crypt.h"
 #include "fileformat/header.h"
 #include "fileformat/iocb.h"
 #include "fileformat/sign.h"
@@ -26,6 +27,8 @@ struct writer_spec {
 	int level;
 	uint32_t chunk_len; /* raw bytes of a chunk; 0: 256 KiB */
 	const struct sign_secret *key;
+	const struct group_key *group_key; /* NULL: not encrypted */
+	uint8_t blind[BLIND_LEN]; /* zero: a random one, as it should be */
 };
 
 /* Borrows fd (empty, read-write) and what the spec points to until closed. */

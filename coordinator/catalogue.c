@@ -57,6 +57,10 @@ static const char schema[] =
     " source_kind INTEGER NOT NULL, size INTEGER NOT NULL,"
     " path TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL,"
     " PRIMARY KEY(mirror, position)) STRICT;"
+    "CREATE TABLE group_key("
+    " id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,"
+    " state INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
+    " position INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;"
     "CREATE TABLE event("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL,"
     " subject TEXT NOT NULL, text TEXT NOT NULL) STRICT;";

@@ -40,10 +40,11 @@ int catalogue_commit(struct catalogue *c, struct err *e) CHECKED;
 struct snapshot {
 	struct uuid site;
 	char site_name[NAME_LIMIT];
-	uint32_t group_count, destination_count, mirror_count;
+	uint32_t group_count, destination_count, mirror_count, key_count;
 	struct group_config *groups;		 /* by name */
 	struct destination_config *destinations; /* by group, then name */
 	struct mirror_config *mirrors;		 /* by name */
+	struct key_config *keys;		 /* as they came */
 };
 int catalogue_load(
     struct catalogue *c, struct snapshot *out, struct err *e) CHECKED;
@@ -79,6 +80,11 @@ int catalogue_add_mirror(
     struct catalogue *c, const struct mirror_config *m, struct err *e) CHECKED;
 int catalogue_pause_mirror(struct catalogue *c, const struct uuid *mirror,
     bool fetch_paused, bool apply_paused, struct err *e) CHECKED;
+
+int catalogue_add_key(
+    struct catalogue *c, const struct key_config *k, struct err *e) CHECKED;
+int catalogue_set_key(struct catalogue *c, const uint8_t id[KEY_ID_LEN],
+    enum key_state state, struct err *e) CHECKED;
 
 /* ---- options that only some have (catalogue_setting.c) ---- */
 /* `subject`: a destination or mirror. "" takes the option away. */

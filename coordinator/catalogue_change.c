@@ -139,6 +139,29 @@ catalogue_pause_mirror(struct catalogue *c, const struct uuid *mirror,
 }
 
 int
+catalogue_add_key(
+    struct catalogue *c, const struct key_config *k, struct err *e)
+{
+	char id[2 * KEY_ID_LEN + 1];
+
+	return sql_run(c->db, e,
+	    "INSERT INTO group_key(id, owner, state, time_ns)"
+	    " VALUES(?,?,?,?)",
+	    "tuii", hex_text(k->id, KEY_ID_LEN, id), &k->group,
+	    (int64_t)k->state, (int64_t)k->time_ns);
+}
+
+int
+catalogue_set_key(struct catalogue *c, const uint8_t id[KEY_ID_LEN],
+    enum key_state state, struct err *e)
+{
+	char text[2 * KEY_ID_LEN + 1];
+
+	return sql_run(c->db, e, "UPDATE group_key SET state=? WHERE id=?",
+	    "it", (int64_t)state, hex_text(id, KEY_ID_LEN, text));
+}
+
+int
 catalogue_event(
     struct catalogue *c, const char *subject, const char *text, struct err *e)
 {

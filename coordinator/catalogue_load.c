@@ -294,6 +294,56 @@ load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
 	return more;
 }
 
+static void
+note_key(struct snapshot *s, const struct key_config *k)
+{
+	for (uint32_t i = 0; i < s->mirror_count; i++)
+		if (k->state != KEY_RETIRED &&
+		    uuid_equal(&s->mirrors[i].group, &k->group))
+			s->mirrors[i].keys++;
+	for (uint32_t i = 0; i < s->group_count; i++) {
+		struct group_config *g = &s->groups[i];
+
+		if (k->state != KEY_CURRENT || !uuid_equal(&g->uuid, &k->group))
+			continue;
+		g->encrypted = true;
+		memcpy(g->key_id, k->id, KEY_ID_LEN);
+	}
+}
+
+static int
+load_keys(struct catalogue *c, struct snapshot *s, struct err *e)
+{
+	AUTO(sql_close) sqlite3_stmt *st = NULL;
+	int more;
+
+	if (sql_open(c->db, &st, e,
+		"SELECT id, owner, state, time_ns FROM group_key"
+		" ORDER BY position",
+		"") < 0)
+		return -1;
+	while ((more = sql_step(st, e)) > 0) {
+		struct key_config *k =
+		    grow((void **)&s->keys, s->key_count, sizeof(*k), e);
+		char id[2 * KEY_ID_LEN + 1];
+		int64_t state, time;
+
+		if (k == NULL)
+			return -1;
+		if (sql_row(st, e, "tuii", id, sizeof(id), &k->group, &state,
+			&time) < 0)
+			return -1;
+		if (state < KEY_NEXT || state > KEY_RETIRED ||
+		    hex_parse(id, k->id, sizeof(k->id), NULL) < 0)
+			return impossible(e, "state or id", "a group's key");
+		k->state = (enum key_state)state;
+		k->time_ns = (uint64_t)time;
+		note_key(s, k);
+		s->key_count++;
+	}
+	return more;
+}
+
 int
 catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 {
@@ -304,7 +354,8 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	if (own && sql_exec(c->db, "BEGIN", e) < 0)
 		return -1;
 	if (load_groups(c, &s, e) < 0 || load_destinations(c, &s, e) < 0 ||
-	    catalogue_load_hubs(c, &s, e) < 0 || load_mirrors(c, &s, e) < 0) {
+	    catalogue_load_hubs(c, &s, e) < 0 || load_mirrors(c, &s, e) < 0 ||
+	    load_keys(c, &s, e) < 0) {
 		if (own)
 			(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
@@ -328,6 +379,7 @@ snapshot_release(struct snapshot *s)
 	free(s->groups);
 	free(s->destinations);
 	free(s->mirrors);
+	free(s->keys);
 	memset(s, 0, sizeof(*s));
 }
 

@@ -33,7 +33,9 @@ struct group_config {
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */
 	enum codec codec;
-	bool exported; /* its volumes are fixed */
+	bool exported;		    /* its volumes are fixed */
+	bool encrypted;		    /* has a current key, for ever */
+	uint8_t key_id[KEY_ID_LEN]; /* that one */
 	uint32_t volume_count;
 	struct volume_config *volumes; /* owned by the catalogue snapshot */
 };
@@ -74,6 +76,21 @@ struct mirror_volume_config {
 	enum volume_kind kind; /* of what is at path */
 };
 
+/* What becomes of a group's key. A mirror's are all kept. */
+enum key_state {
+	KEY_NEXT = 1, /* made, not yet used */
+	KEY_CURRENT,  /* files are sealed with it */
+	KEY_KEPT,     /* for reading */
+	KEY_RETIRED,  /* its file is gone; the id never comes again */
+};
+
+struct key_config {
+	struct uuid group;
+	uint8_t id[KEY_ID_LEN];
+	enum key_state state;
+	uint64_t time_ns; /* when it came here */
+};
+
 /* A group of which this site holds a mirror. */
 struct mirror_config {
 	char group_name[NAME_LIMIT];
@@ -87,6 +104,7 @@ struct mirror_config {
 	struct destination_config *pull;
 	bool fetch_paused, apply_paused;
 	uint32_t done_keep; /* applied files kept in done/ */
+	uint32_t keys; /* of the group, here: a new one restarts its roles */
 	uint32_t volume_count;
 	struct mirror_volume_config *volumes;
 };

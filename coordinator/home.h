@@ -7,6 +7,7 @@
  *   keys/site.key               Ed25519 seed, hex, mode 0600
  *   keys/site.pub               its public key, hex
  *   keys/trusted/NAME.pub       public keys of the sites that it is paired with
+ *   keys/groups/<group>/ID.key  keys of encrypted groups (keyring.h)
  *   active/<group>/             control file and segments (aimdriver)
  *   sealed/<stream>/NAME.aim    journal files not yet pruned
  *   fetched/<stream>/           files that a mirror has fetched (fetched.h)
@@ -27,6 +28,7 @@
  *   state/<destination>.ship    shipper's progress and trouble, for status
  *   state/<mirror>.state        redriver's two slots
  *   state/<mirror>.counter      numbers of acknowledgements in use up to here
+ *   state/<mirror>.encrypted    plain files are not taken any more
  *   state/<mirror>.targets      which files or devices were mirrored to
  *   state/<mirror>.apply        redriver's progress and trouble, for status
  *   state/<mirror>.recv         receiver's progress and trouble, for status

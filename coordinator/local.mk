@@ -27,7 +27,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/rebuild.h coordinator/rebuild.c \
-	coordinator/request_expand.c \
+	coordinator/request_expand.c coordinator/request_key.c \
+	coordinator/keyring.h coordinator/keyring.c \
 	coordinator/place.h coordinator/place.c \
 	coordinator/server.h coordinator/server.c \
 	coordinator/role.h coordinator/role.c coordinator/role_live.c \

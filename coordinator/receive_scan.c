@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "coordinator/keyring.h"
 #include "fileformat/sum.h"
 
 #include <errno.h>
@@ -50,8 +51,8 @@ our_digest(struct receive *r, const struct chain_name *at,
 	}
 	for (i = 0; i < 2; i++) {
 		struct staged f = STAGED_NONE;
-		int got =
-		    staged_open(dirs[i], at->epoch_number, at->sequence, &f, e);
+		int got = staged_open(
+		    NULL, dirs[i], at->epoch_number, at->sequence, &f, e);
 
 		if (got < 0 && e->kind != ERR_CORRUPT)
 			return -1;
@@ -82,9 +83,12 @@ refuse_other(
 	char why[CHAIN_WHY];
 	struct err bad = {0};
 
-	if (!chain_belongs(&r->stage.mirror, r->stage.key_id, reader, why))
+	if (!stage_belongs(&r->stage, reader, why))
 		return receive_refuse(r, name, why, e);
-	if (reader_verify(reader, &r->stage.mirror.source_key, &bad) < 0) {
+	keyring_give(r->stage.home, reader);
+	/* Without the key it is known to be rightly signed. */
+	if (reader_verify(reader, &r->stage.mirror.source_key, &bad) < 0 &&
+	    bad.sys != ENOKEY) {
 		if (bad.kind == ERR_CORRUPT || bad.kind == ERR_REFUSED)
 			return receive_refuse(r, name, bad.text, e);
 		*e = bad;
@@ -164,6 +168,14 @@ is_later(const struct chain_name *a, const struct chain_name *b)
 		   : a->sequence > b->sequence;
 }
 
+/* An encrypted one whose key is missing may be: it is waited for. */
+static bool
+is_base(struct receive *r, struct reader *reader)
+{
+	keyring_give(r->stage.home, reader);
+	return !chain_is_partial(reader);
+}
+
 /*
  * A mirror without state begins at a base that names it; of several, at the
  * newest: what follows that one has surely not been pruned. (A recovery is no
@@ -186,9 +198,8 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 	if (got == 2)
 		return receive_refuse(r, entry->name, why, e);
 	if (reader_open(f.fd, entry->name, &reader, NULL) == 0 &&
-	    chain_belongs(&r->stage.mirror, r->stage.key_id, reader, why) &&
-	    chain_begins(&r->stage.mirror, reader) &&
-	    !chain_is_partial(reader) &&
+	    stage_belongs(&r->stage, reader, why) &&
+	    chain_begins(&r->stage.mirror, reader) && is_base(r, reader) &&
 	    (!r->has_best || is_later(&entry->at, &r->best))) {
 		r->has_best = true;
 		r->best = entry->at;

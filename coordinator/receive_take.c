@@ -9,6 +9,7 @@
 #include "coordinator/receive.h"
 
 #include "coordinator/attempt.h"
+#include "coordinator/keyring.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -91,7 +92,7 @@ is_next(struct receive *r, const char *name, const struct chain_name *at,
 	const struct journal_header *h = reader_header(reader);
 	char why[CHAIN_WHY];
 
-	if (!chain_belongs(&r->stage.mirror, r->stage.key_id, reader, why))
+	if (!stage_belongs(&r->stage, reader, why))
 		return refuse_next(r, name, why, e);
 	if (h->epoch_number != at->epoch_number || h->sequence != at->sequence)
 		return refuse_next(
@@ -185,6 +186,18 @@ auto_reader(struct reader **r)
 	reader_close(*r);
 }
 
+/* After one encrypted file nothing else may follow. */
+static int
+pin(struct receive *r, const struct reader *reader, struct err *e)
+{
+	if (r->stage.encrypted || !header_is_encrypted(reader_header(reader)))
+		return 0;
+	if (stage_pin(r->stage.home, &r->stage.mirror.uuid, e) < 0)
+		return -1;
+	r->stage.encrypted = true;
+	return 0;
+}
+
 /* 1 when the copy is whole, genuine and next; then *tip is where it ends. */
 static int
 check_copy(struct receive *r, const char *name, const struct chain_name *at,
@@ -194,12 +207,16 @@ check_copy(struct receive *r, const char *name, const struct chain_name *at,
 	struct err why = {0};
 	int next;
 
-	if (reader_open(fd, name, &reader, &why) < 0 ||
-	    reader_verify(reader, &r->stage.mirror.source_key, &why) < 0)
+	if (reader_open(fd, name, &reader, &why) < 0)
+		return judge(r, name, f, &why, e);
+	keyring_give(r->stage.home, reader);
+	if (reader_verify(reader, &r->stage.mirror.source_key, &why) < 0)
 		return judge(r, name, f, &why, e);
 	next = is_next(r, name, at, reader, e);
 	if (next == 1 && position_is_nil(&r->tip) && chain_is_partial(reader))
 		return 0;
+	if (next == 1 && pin(r, reader, e) < 0)
+		return -1;
 	if (next == 1)
 		reader_position(reader, tip);
 	return next;
@@ -251,6 +268,33 @@ stage_it(struct receive *r, const char *name, const struct chain_name *at,
 	return 1;
 }
 
+/*
+ * Is the key of an encrypted file here? 1, else 0 (a file that is genuine
+ * waits for its key), -1.
+ */
+static int
+has_key(struct receive *r, const char *name, const struct incoming_file *f,
+    struct reader *reader, struct err *e)
+{
+	const struct journal_header *h = reader_header(reader);
+	char id[2 * KEY_ID_LEN + 1];
+	struct err why = {0};
+
+	keyring_give(r->stage.home, reader);
+	if (reader_unlock(reader, &why) == 0)
+		return 1;
+	if (why.sys != ENOKEY)
+		return judge(r, name, f, &why, e);
+	if (reader_check_signature(reader, &r->stage.mirror.source_key, &why) <
+	    0)
+		return judge(r, name, f, &why, e);
+	(void)snprintf(r->stall, sizeof(r->stall),
+	    "%s needs key %s, which is not here: bring it with 'aim-manager "
+	    "key import'",
+	    name, hex_text(h->group_key_id, KEY_ID_LEN, id));
+	return 0;
+}
+
 static int
 take_open(struct receive *r, const char *name, const struct chain_name *at,
     const struct incoming_file *f, struct err *e)
@@ -270,6 +314,8 @@ take_open(struct receive *r, const char *name, const struct chain_name *at,
 	if (reader_open(f->fd, name, &reader, &why) < 0)
 		return judge(r, name, f, &why, e);
 	next = is_next(r, name, at, reader, e);
+	if (next == 1)
+		next = has_key(r, name, f, reader, e);
 	return next <= 0 ? next : stage_it(r, name, at, f, e);
 }
 

@@ -22,6 +22,10 @@ static const struct verb {
     {"destination-pause", request_destination_pause},
     {"destination-remove", request_destination_remove},
     {"base", request_base},
+    {"key-generate", request_key_generate},
+    {"key-rotate", request_key_rotate},
+    {"key-import", request_key_import},
+    {"key-retire", request_key_retire},
 };
 
 int

@@ -56,7 +56,8 @@ typedef int change_fn(struct change *ch, struct err *e);
 change_fn request_volume_add, request_group_export, request_mirror_add,
     request_mirror_export, request_mirror_pause, request_destination_add,
     request_destination_pause, request_destination_remove, request_base,
-    request_volume_expand;
+    request_volume_expand, request_key_generate, request_key_rotate,
+    request_key_import, request_key_retire;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);
@@ -66,6 +67,10 @@ bool change_has(struct change *ch, const char *key);
 /* The source group of that name; NULL and REFUSED, naming those that exist. */
 const struct group_config *change_group(
     struct change *ch, const char *name, struct err *e);
+
+/* Makes a key of the group and prints its id. */
+int change_add_key(struct change *ch, const struct uuid *group,
+    enum key_state state, struct err *e) CHECKED;
 
 /* "fingerprint: HEX" of this site on the operator's stderr. */
 int change_fingerprint(struct change *ch, struct err *e) CHECKED;

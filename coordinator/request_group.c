@@ -39,6 +39,7 @@ fill(struct change *ch, const struct group_config *g, struct pairing *p,
 	(void)strcpy(p->group_name, g->name);
 	p->group = g->uuid;
 	p->stream = g->stream;
+	p->encrypted = g->encrypted;
 	p->key = ch->home->key.pub;
 	p->volume_count = g->volume_count;
 	for (uint32_t i = 0; i < g->volume_count; i++) {

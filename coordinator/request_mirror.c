@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "coordinator/place.h"
+#include "coordinator/stage.h"
 #include "coordinator/target.h"
 #include "coordinator/transport.h"
 
@@ -373,9 +374,19 @@ request_mirror_add(struct change *ch, struct err *e)
 		shell_word(ch->home->path, home, sizeof(home)),
 		p.mirror.group_name) < 0)
 		return -1;
+	if (p.pairing.encrypted &&
+	    buf_printf(&ch->err, e,
+		"the group is encrypted: bring its key here with 'aim-manager "
+		"--home %s key import %s FILE'\n",
+		shell_word(ch->home->path, home, sizeof(home)),
+		p.mirror.group_name) < 0)
+		return -1;
 	if (change_has(ch, "dry-run"))
 		return 0;
 	if (make_targets(&p, e) < 0 || trust(ch, &p.pairing, e) < 0)
+		return -1;
+	/* No file of another kind is ever taken then. */
+	if (p.pairing.encrypted && stage_pin(ch->home, &p.mirror.uuid, e) < 0)
 		return -1;
 	return p.mirror.pull != NULL ? 0 : make_incoming(&p.mirror, e);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request_volume: volume-add (name, path, group, access, spool-limit,
- * spool-policy, codec). */
+ * spool-policy, codec, encrypt). */
 #include "coordinator/request.h"
 
 #include "aimdriver/capture.h"
@@ -239,7 +239,8 @@ find_open_group(struct change *ch, const char *name,
 		    g->volume_count);
 	if (g != NULL &&
 	    (change_has(ch, "access") || change_has(ch, "spool-limit") ||
-		change_has(ch, "spool-policy") || change_has(ch, "codec")))
+		change_has(ch, "spool-policy") || change_has(ch, "codec") ||
+		change_has(ch, "encrypt")))
 		return err_set(e, ERR_REFUSED,
 		    "group '%s' is there already: its options were given with "
 		    "its first volume",
@@ -271,6 +272,9 @@ request_volume_add(struct change *ch, struct err *e)
 	(void)snprintf(v.name, sizeof(v.name), "%s", name);
 	if (g == NULL && (make_group(ch, group, &fresh, e) < 0 ||
 			     catalogue_add_group(ch->catalogue, &fresh, e) < 0))
+		return -1;
+	if (change_has(ch, "encrypt") &&
+	    change_add_key(ch, &fresh.uuid, KEY_CURRENT, e) < 0)
 		return -1;
 	if (catalogue_add_volume(
 		ch->catalogue, g == NULL ? &fresh.uuid : &g->uuid, &v, e) < 0)

@@ -154,12 +154,19 @@ fill_spec(struct source *s, const struct capture_span *span,
 	struct iocb b;
 	uint32_t i;
 
+	/* Once its files were encrypted, a stream's are for ever. */
+	if (s->tip.encrypted && !s->group.encrypted)
+		return err_set(e, ERR_REFUSED,
+		    "the stream is encrypted, but the catalogue knows no key "
+		    "of it: nothing is sealed in the open. Put the catalogue "
+		    "back ('aim-manager catalogue restore')");
 	*spec = (struct writer_spec){
 	    .volumes = s->volumes,
 	    .targets = s->targets,
 	    .iocb_count = (uint32_t)(span->last - span->first + 1),
 	    .codec = s->group.codec,
 	    .key = &s->home->key,
+	    .group_key = s->group.encrypted ? &s->key : NULL,
 	};
 	*h = (struct journal_header){
 	    .compat = JOURNAL_COMPAT_DENSE,

@@ -4,7 +4,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/sys.h"
-#include "fileformat/iocb.h"
+#include "coordinator/keyring.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ sealed_open(struct home *h, const struct uuid *stream, struct sealed *out,
 	if (io_make_dir(h->sealed, name, 0700, e) < 0 ||
 	    io_open_dir(h->sealed, name, &dir, e) < 0)
 		return err_at(e, "sealed/%s", name);
-	*out = (struct sealed){.dir = dir, .stream = *stream};
+	*out = (struct sealed){.dir = dir, .stream = *stream, .home = h};
 	return 0;
 }
 
@@ -154,6 +154,7 @@ sealed_file_from(const struct journal_header *h, struct sealed_file *out)
 	    .iocb_len = h->iocb_len,
 	    .kind = h->kind,
 	    .opens_epoch = (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0,
+	    .encrypted = header_is_encrypted(h),
 	};
 	memcpy(out->at.digest, h->content_digest, DIGEST_LEN);
 }
@@ -281,37 +282,29 @@ sealed_copyin_share(const struct sealed_file *f, uint64_t raw)
 	    uint64_t)((double)f->stored_len * (double)raw / (double)f->raw_len);
 }
 
+static void
+drop_reader(struct reader **r)
+{
+	reader_close(*r);
+}
+
 /* Adds up what COPYIN entries brought; *last_op is the file's last. */
 static int
-scan_iocbs(int fd, struct sealed *s, const struct sealed_file *f, uint64_t *raw,
+scan_iocbs(struct sealed *s, int fd, const char *name, uint64_t *raw,
     uint32_t *last_op, struct err *e)
 {
-	uint64_t seed = iocb_seed(&s->stream, f->at.sequence), off;
-	uint8_t bytes[IOCB_LEN * 256];
-	struct why why = {0};
+	AUTO(drop_reader) struct reader *r = NULL;
 	struct iocb b;
-	uint32_t i = 0, j, n;
+	int more;
 
-	while (i < f->iocb_count) {
-		n = (uint32_t)sizeof(bytes) / f->iocb_len;
-		if (n == 0)
-			return err_set(e, ERR_CORRUPT,
-			    "entries of %u bytes are too long", f->iocb_len);
-		n = n < f->iocb_count - i ? n : f->iocb_count - i;
-		off = f->iocb_off + (uint64_t)i * f->iocb_len;
-		if (io_read_at(fd, bytes, (size_t)n * f->iocb_len, off, e) < 0)
-			return -1;
-		for (j = 0; j < n; j++) {
-			if (iocb_decode(bytes + (size_t)j * f->iocb_len, seed,
-				&b, &why) != VERDICT_WHOLE)
-				return err_set(e, ERR_CORRUPT, "entry %u: %s",
-				    i + j, why.text);
-			*raw += b.op == OP_COPYIN ? b.len : 0;
-			*last_op = b.op;
-		}
-		i += n;
+	if (reader_open(fd, name, &r, e) < 0)
+		return -1;
+	keyring_give(s->home, r);
+	while ((more = reader_next_iocb(r, &b, e)) > 0) {
+		*raw += b.op == OP_COPYIN ? b.len : 0;
+		*last_op = b.op;
 	}
-	return 0;
+	return more;
 }
 
 int
@@ -334,8 +327,8 @@ sealed_copyin_len(struct sealed *s, const struct sealed_file *f,
 			return -1;
 		if (found == 0)
 			return err_set(e, ERR_RETRY, "%s is gone", name);
-		if (scan_iocbs(fd, s, f, &raw, &last_op, e) < 0)
-			return err_at(e, "%s", name);
+		if (scan_iocbs(s, fd, name, &raw, &last_op, e) < 0)
+			return -1;
 	}
 	*in_copyin = in && last_op != OP_COPYIN_END;
 	*len = sealed_copyin_share(f, raw);

@@ -18,6 +18,7 @@
 struct sealed {
 	int dir;
 	struct uuid stream;
+	const struct home *home; /* lent: it has the keys */
 };
 
 /* What the header of one file says. */
@@ -31,6 +32,7 @@ struct sealed_file {
 	uint32_t iocb_count, iocb_len;
 	uint32_t kind;
 	bool opens_epoch;
+	bool encrypted;
 };
 
 /* Makes the folder if it is not there. Closed by sealed_close. */

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "coordinator/keyring.h"
 #include "coordinator/rebuild.h"
 
 #include <stdio.h>
@@ -120,6 +121,25 @@ publish_spool(struct source *s)
 	    s->group.spool_fail ? CAPTURE_FAIL : CAPTURE_BLOCK);
 }
 
+/* Without its key nothing is sealed: never in the open instead. */
+static int
+load_key(struct source *s, struct err *e)
+{
+	const struct group_config *g = &s->group;
+	char id[2 * KEY_ID_LEN + 1];
+	int found;
+
+	if (!g->encrypted)
+		return 0;
+	found = keyring_find(s->home, &g->uuid, g->key_id, &s->key, e);
+	if (found == 0)
+		return err_set(e, ERR_REFUSED,
+		    "its key %s is not in keys/groups: nothing is sealed until "
+		    "it is put back ('aim-manager key import')",
+		    hex_text(g->key_id, KEY_ID_LEN, id));
+	return found < 0 ? -1 : 0;
+}
+
 static int
 open_parts(struct source *s, const struct group_config *g, struct err *e)
 {
@@ -130,7 +150,8 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	if (found < 0)
 		return -1;
 	s->recovering = found == 1;
-	if (sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
+	if (load_key(s, e) < 0 ||
+	    sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
 	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
 	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
 		return -1;
@@ -173,6 +194,7 @@ source_close(struct source *s)
 	if (s == NULL)
 		return;
 	capture_detach(s->capture);
+	group_key_forget(&s->key);
 	extents_release(&s->extents);
 	extents_release(&s->cooling.cooled);
 	sealed_close(&s->sealed);

@@ -18,6 +18,7 @@
 #include "coordinator/job.h"
 #include "coordinator/roles.h"
 #include "coordinator/sealed.h"
+#include "fileformat/crypt.h"
 
 #define SOURCE_REASON 160
 
@@ -66,6 +67,7 @@ struct source {
 	struct uuid *targets;
 	uint8_t *room; /* CAPTURE_CHUNK */
 
+	struct group_key key; /* when group.encrypted */
 	struct sealed sealed;
 	struct sealed_file tip; /* tip.at nil: no file yet */
 	bool tip_unsure;	/* a rename or its sync failed: look again */

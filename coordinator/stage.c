@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/sys.h"
+#include "coordinator/keyring.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +23,50 @@ open_folder(int above, const struct uuid *u, int *out, struct err *e)
 	return io_open_dir(above, name, out, e);
 }
 
+static const char *
+pin_name(const struct uuid *mirror, char out[UUID_TEXT + 16])
+{
+	(void)uuid_text(mirror, out);
+	(void)strcat(out, ".encrypted");
+	return out;
+}
+
+int
+stage_pin(struct home *h, const struct uuid *mirror, struct err *e)
+{
+	char name[UUID_TEXT + 16];
+
+	return io_write_file(
+	    h->state, pin_name(mirror, name), "1\n", 2, 0600, e);
+}
+
+/* What cannot be looked at must not pass for missing. */
+static int
+load_pin(struct stage *s, struct err *e)
+{
+	char name[UUID_TEXT + 16];
+
+	(void)pin_name(&s->mirror.uuid, name);
+	s->encrypted = faccessat(s->home->state, name, F_OK, 0) == 0;
+	if (!s->encrypted && errno != ENOENT)
+		return err_sys(e, "look at state/%s", name);
+	return 0;
+}
+
+bool
+stage_belongs(
+    const struct stage *s, const struct reader *r, char why[CHAIN_WHY])
+{
+	if (!chain_belongs(&s->mirror, s->key_id, r, why))
+		return false;
+	if (!s->encrypted || header_is_encrypted(reader_header(r)))
+		return true;
+	(void)snprintf(why, CHAIN_WHY,
+	    "it is not encrypted, but all files of this group must be: "
+	    "somebody has lowered its protection");
+	return false;
+}
+
 int
 stage_open(struct home *h, const struct mirror_config *m, struct stage *out,
     struct err *e)
@@ -36,6 +81,7 @@ stage_open(struct home *h, const struct mirror_config *m, struct stage *out,
 		memcpy(s.volumes, m->volumes, n * sizeof(*s.volumes));
 	s.mirror.volumes = s.volumes;
 	if (sign_key_id(&m->source_key, s.key_id, e) < 0 ||
+	    load_pin(&s, e) < 0 ||
 	    open_folder(h->stage, &m->uuid, &s.stage, e) < 0 ||
 	    open_folder(h->done, &m->uuid, &s.done, e) < 0) {
 		stage_close(&s);
@@ -68,10 +114,10 @@ staged_close(struct staged *f)
 }
 
 int
-staged_open(int dir, uint32_t epoch_number, uint64_t sequence,
-    struct staged *out, struct err *e)
+staged_open(const struct home *h, int dir, uint32_t epoch_number,
+    uint64_t sequence, struct staged *out, struct err *e)
 {
-	const struct journal_header *h;
+	const struct journal_header *header;
 
 	out->fd = -1;
 	out->reader = NULL;
@@ -84,12 +130,15 @@ staged_open(int dir, uint32_t epoch_number, uint64_t sequence,
 		staged_close(out);
 		return -1;
 	}
-	h = reader_header(out->reader);
-	if (h->epoch_number != epoch_number || h->sequence != sequence) {
+	header = reader_header(out->reader);
+	if (header->epoch_number != epoch_number ||
+	    header->sequence != sequence) {
 		staged_close(out);
 		return err_set(e, ERR_CORRUPT,
 		    "%s says inside that it is another file", out->name);
 	}
+	if (h != NULL)
+		keyring_give(h, out->reader);
 	return 1;
 }
 
@@ -99,7 +148,8 @@ next_named(struct stage *s, const struct position *tip,
     const struct chain_name *n, struct staged *out, struct err *e)
 {
 	char why[CHAIN_WHY];
-	int r = staged_open(s->stage, n->epoch_number, n->sequence, out, e);
+	int r = staged_open(
+	    s->home, s->stage, n->epoch_number, n->sequence, out, e);
 
 	if (r <= 0)
 		return r;

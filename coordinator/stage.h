@@ -20,11 +20,21 @@ struct stage {
 	struct mirror_volume_config *volumes; /* mirror.volumes: our copy */
 	uint8_t key_id[KEY_ID_LEN];	      /* of the source's key */
 	int stage, done;		      /* folders, made if missing */
+	bool encrypted; /* nothing else is taken any more */
 };
 
 int stage_open(struct home *h, const struct mirror_config *m, struct stage *out,
     struct err *e) CHECKED;
 void stage_close(struct stage *s);
+
+/*
+ * From now on only encrypted files are taken for this mirror, whatever their
+ * headers say. There is no way back. Durable.
+ */
+int stage_pin(struct home *h, const struct uuid *mirror, struct err *e) CHECKED;
+/* chain_belongs, and is it encrypted if it must be? */
+bool stage_belongs(
+    const struct stage *s, const struct reader *r, char why[CHAIN_WHY]);
 
 /* An open journal file of ours. */
 struct staged {
@@ -39,9 +49,10 @@ struct staged {
 void staged_close(struct staged *f);
 
 /* 1 and opened, 0 when there is no such file in `dir`, -1 (CORRUPT: its
- * header cannot be believed; `out->name` is set nevertheless). */
-int staged_open(int dir, uint32_t epoch_number, uint64_t sequence,
-    struct staged *out, struct err *e) CHECKED;
+ * header cannot be believed; `out->name` is set nevertheless). Without a home
+ * (NULL) the file is given no key. */
+int staged_open(const struct home *h, int dir, uint32_t epoch_number,
+    uint64_t sequence, struct staged *out, struct err *e) CHECKED;
 
 /*
  * The staged file that follows `tip` (nil: the first of all, found by listing

@@ -377,8 +377,8 @@ tail_check(const struct stage *s, const struct mirror_targets *t,
 	int i, got = 0, r = 1;
 
 	for (i = 0; i < 2 && got == 0; i++)
-		got = staged_open(
-		    dirs[i], at->epoch_number, at->sequence, &tail.file, e);
+		got = staged_open(s->home, dirs[i], at->epoch_number,
+		    at->sequence, &tail.file, e);
 	if (got > 0 && memcmp(reader_header(tail.file.reader)->content_digest,
 			   at->digest, DIGEST_LEN) == 0)
 		r = check(&tail, why, e);

@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "coordinator/keyring.h"
 
 #include <string.h>
 
@@ -29,6 +30,7 @@ verify(struct sealed *sealed, const struct sealed_ends *ends,
 		return -1;
 	if (reader_open(fd, name, &r, e) < 0)
 		return -1;
+	keyring_give(sealed->home, r);
 	return reader_verify(r, key, e);
 }
 

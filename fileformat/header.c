@@ -80,6 +80,7 @@ put_identity(const struct journal_header *h, uint8_t *b)
 	memcpy(b + AT_STORED_DIGEST, h->stored_digest, DIGEST_LEN);
 	memcpy(b + AT_SALT, h->salt, SALT_LEN);
 	memcpy(b + AT_KEY_ID, h->key_id, KEY_ID_LEN);
+	memcpy(b + AT_GROUP_KEY_ID, h->group_key_id, KEY_ID_LEN);
 }
 
 static uint64_t
@@ -114,6 +115,50 @@ void
 header_blank(uint8_t *bytes)
 {
 	memset(bytes + AT_SIGNATURE, 0, JOURNAL_HEADER_FIXED - AT_SIGNATURE);
+}
+
+void
+header_blank_bound(uint8_t *bytes)
+{
+	memset(bytes + AT_STORED_DIGEST, 0, DIGEST_LEN);
+	header_blank(bytes);
+}
+
+bool
+header_is_encrypted(const struct journal_header *h)
+{
+	return (h->incompat & JOURNAL_INCOMPAT_ENCRYPTED) != 0;
+}
+
+/* Blind, IOCBs and Data. */
+static uint64_t
+plain_len(const struct journal_header *h)
+{
+	return BLIND_LEN + (uint64_t)h->iocb_count * h->iocb_len +
+	       h->data_stored_len;
+}
+
+uint64_t
+header_blocks(const struct journal_header *h)
+{
+	return (plain_len(h) + CRYPT_BLOCK - 1) / CRYPT_BLOCK;
+}
+
+uint32_t
+header_block_len(const struct journal_header *h, uint64_t index)
+{
+	uint64_t left = plain_len(h) - index * CRYPT_BLOCK;
+
+	assert(index < header_blocks(h));
+	return left < CRYPT_BLOCK ? (uint32_t)left : CRYPT_BLOCK;
+}
+
+uint64_t
+header_file_len(const struct journal_header *h)
+{
+	return header_is_encrypted(h)
+		   ? h->header_len + plain_len(h) + header_blocks(h) * CRYPT_TAG
+		   : h->data_off + h->data_stored_len;
 }
 
 void
@@ -173,6 +218,7 @@ get_identity(const uint8_t *b, struct journal_header *h)
 	memcpy(h->stored_digest, b + AT_STORED_DIGEST, DIGEST_LEN);
 	memcpy(h->salt, b + AT_SALT, SALT_LEN);
 	memcpy(h->key_id, b + AT_KEY_ID, KEY_ID_LEN);
+	memcpy(h->group_key_id, b + AT_GROUP_KEY_ID, KEY_ID_LEN);
 	memcpy(h->signature, b + AT_SIGNATURE, SIGNATURE_LEN);
 }
 

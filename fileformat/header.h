@@ -22,6 +22,11 @@
 #define SIGNATURE_LEN 64
 #define KEY_ID_LEN 16
 #define SALT_LEN 32
+#define BLIND_LEN 32
+
+/* Encryption: plain bytes of a block, and what sealing adds to each. */
+#define CRYPT_BLOCK 65536u
+#define CRYPT_TAG 16u
 
 /* Bounds: what lies beyond is rejected before it is used. */
 enum {
@@ -52,11 +57,13 @@ struct journal_header {
 	uint32_t codec; /* the strongest codec that any chunk uses */
 
 	uint64_t file_len;
+	/* In an encrypted file offsets and lengths are those that it has when
+	 * it is open; file_len alone is that of the file. */
 	uint64_t iocb_off; /* = header_len */
 	uint32_t iocb_count;
-	uint32_t iocb_len;	  /* bytes of one entry, >= IOCB_LEN */
-	uint64_t data_off;	  /* = iocb_off + iocb_count * iocb_len */
-	uint64_t data_stored_len; /* = file_len - data_off */
+	uint32_t iocb_len; /* bytes of one entry, >= IOCB_LEN */
+	uint64_t data_off; /* = iocb_off + iocb_count * iocb_len */
+	uint64_t data_stored_len;
 	uint64_t data_raw_len;
 	uint32_t chunk_len; /* raw bytes of every chunk but the last; >= 1 */
 
@@ -76,11 +83,12 @@ struct journal_header {
 	uint8_t prev_digest[DIGEST_LEN]; /* content digest of the file before;
 					  * zero for the stream's first */
 	/* SHA-256(canonical header || SHA-256(canonical IOCBs) ||
-	 * SHA-256(raw Data)) */
+	 * SHA-256(raw Data) || the blind of an encrypted file) */
 	uint8_t content_digest[DIGEST_LEN];
 	uint8_t stored_digest[DIGEST_LEN]; /* of bytes iocb_off..end */
 	uint8_t salt[SALT_LEN];
 	uint8_t key_id[KEY_ID_LEN];
+	uint8_t group_key_id[KEY_ID_LEN]; /* of an encrypted file, else zero */
 	uint8_t signature[SIGNATURE_LEN];
 
 	uint32_t volume_count, target_count;
@@ -129,6 +137,16 @@ void header_set_signature(
 /* Puts the right checksum into changed bytes (tests). */
 void header_fix_sum(uint8_t *bytes, size_t len);
 #define JOURNAL_DOMAIN "aim journal 1"
+
+bool header_is_encrypted(const struct journal_header *h);
+/* How long the file is, by the lengths of its parts. */
+uint64_t header_file_len(const struct journal_header *h);
+/* Of an encrypted file: its blocks, and the plain bytes in one of them. */
+uint64_t header_blocks(const struct journal_header *h);
+uint32_t header_block_len(const struct journal_header *h, uint64_t index);
+/* Zeroes what is not known when the last block is sealed; the SHA-256 of the
+ * header_len bytes in that form is what the block is bound to. */
+void header_blank_bound(uint8_t *bytes);
 
 /*
  * Adds to `sha` (an EVP_MD_CTX) the canonical fields that the content digest

@@ -49,9 +49,6 @@ header_peek(
 static enum verdict
 check_features(const struct journal_header *h, struct why *why)
 {
-	if ((h->incompat & JOURNAL_INCOMPAT_ENCRYPTED) != 0)
-		return NEW(AT_INCOMPAT,
-		    "is encrypted, which this version cannot read");
 	if ((h->incompat & ~(uint64_t)JOURNAL_INCOMPAT_KNOWN) != 0)
 		return NEW(AT_INCOMPAT,
 		    "needs features 0x%" PRIx64 " that this version does not "
@@ -173,12 +170,16 @@ header_check_lengths(
 		    "IOCBs",
 		    h->data_off);
 	v = check_data_len(h, why);
-	if (v == VERDICT_WHOLE &&
-	    h->file_len != h->data_off + h->data_stored_len)
+	if (v == VERDICT_WHOLE && h->file_len != header_file_len(h))
 		v = BAD(AT_FILE_LEN,
 		    "file length %" PRIu64 " is not where "
 		    "the data ends",
 		    h->file_len);
+	if (v == VERDICT_WHOLE &&
+	    header_is_encrypted(h) == io_is_zero(h->group_key_id, KEY_ID_LEN))
+		v = BAD(AT_GROUP_KEY_ID, "it is%s encrypted, but has %s key id",
+		    header_is_encrypted(h) ? "" : " not",
+		    header_is_encrypted(h) ? "no" : "a");
 	return v;
 }
 

@@ -3,9 +3,11 @@ noinst_LIBRARIES += libfileformat.a
 libfileformat_a_SOURCES = \
 	fileformat/ack.c fileformat/ack.h \
 	fileformat/codec.c fileformat/codec.h \
+	fileformat/crypt.c fileformat/crypt.h \
 	fileformat/header.c fileformat/header.h \
 	fileformat/header_check.c fileformat/header_layout.h \
 	fileformat/iocb.c fileformat/iocb.h \
+	fileformat/keyfile.c \
 	fileformat/le.h \
 	fileformat/note.c fileformat/note.h \
 	fileformat/op.c fileformat/op.h \

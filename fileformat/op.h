@@ -54,12 +54,14 @@ enum journal_kind {
 
 /* Header flags that change what a reader must understand. */
 enum {
-	JOURNAL_INCOMPAT_ENCRYPTED = 1u << 0, /* not in this release */
+	/* All behind the header is encrypted (fileformat/crypt.h). */
+	JOURNAL_INCOMPAT_ENCRYPTED = 1u << 0,
 	/* With EPOCH_OPEN: what happened between the fork and this file is not
 	 * known. A consistent mirror keeps its image and holds all files of
 	 * this epoch back until the END of a RECOVERY copy-in for it. */
 	JOURNAL_INCOMPAT_BREAK = 1u << 1,
-	JOURNAL_INCOMPAT_KNOWN = JOURNAL_INCOMPAT_BREAK,
+	JOURNAL_INCOMPAT_KNOWN =
+	    JOURNAL_INCOMPAT_ENCRYPTED | JOURNAL_INCOMPAT_BREAK,
 	JOURNAL_COMPAT_DENSE = 1u << 0, /* every number first..last is there */
 	JOURNAL_COMPAT_EPOCH_OPEN = 1u << 1, /* parent_* fields are set */
 };

@@ -56,6 +56,8 @@ write_text(const struct pairing *p, struct buf *b, struct err *e)
 		return -1;
 	if (mirror && write_uuid(b, "mirror", &p->mirror, e) < 0)
 		return -1;
+	if (p->encrypted && buf_printf(b, e, "encrypted yes\n") < 0)
+		return -1;
 	if (buf_printf(b, e, "key %s\n", hex_text(p->key.key, 32, key)) < 0)
 		return -1;
 	for (i = 0; i < p->volume_count; i++) {
@@ -104,6 +106,9 @@ check_sense(const struct pairing *p, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "site, group, stream or mirror is missing, or out of "
 		    "place");
+	if (p->encrypted && p->role != PAIRING_SOURCE)
+		return err_set(
+		    e, ERR_REFUSED, "only a source says that it encrypts");
 	if (p->volume_count == 0 || p->volume_count > JOURNAL_VOLUME_LIMIT)
 		return err_set(e, ERR_REFUSED,
 		    "%" PRIu32 " volumes are not 1..%d", p->volume_count,
@@ -301,6 +306,21 @@ parse_volume(struct lines *l, struct pairing_volume *v, struct err *e)
 	return 0;
 }
 
+/* A line that is there or not. */
+static int
+may_be_encrypted(struct lines *l, struct pairing *p, struct err *e)
+{
+	struct lines before = *l;
+	int more = next_line(l, e);
+
+	if (more < 0)
+		return -1;
+	p->encrypted = more > 0 && strcmp(l->line, "encrypted yes") == 0;
+	if (!p->encrypted)
+		*l = before;
+	return 0;
+}
+
 static int
 want_volumes(struct lines *l, struct pairing *p, struct err *e)
 {
@@ -350,6 +370,8 @@ read_text(struct lines *l, struct pairing *p, uint8_t *signature, struct err *e)
 		return -1;
 	if (p->role == PAIRING_MIRROR &&
 	    want_uuid(l, "mirror", &p->mirror, e) < 0)
+		return -1;
+	if (p->role == PAIRING_SOURCE && may_be_encrypted(l, p, e) < 0)
 		return -1;
 	if (want_hex(l, "key", p->key.key, sizeof(p->key.key), e) < 0 ||
 	    want_volumes(l, p, e) < 0 ||

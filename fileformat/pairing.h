@@ -29,6 +29,7 @@ struct pairing {
 	char group_name[NAME_LIMIT];
 	struct uuid group, stream;
 	struct uuid mirror; /* PAIRING_MIRROR only */
+	bool encrypted;	    /* PAIRING_SOURCE only: all its files are */
 	struct sign_public key;
 	uint32_t volume_count;
 	struct pairing_volume *volumes; /* owned; free() */

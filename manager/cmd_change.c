@@ -86,6 +86,7 @@ run_volume_add(struct args *a)
 	    client_add(&m, a, "group", &e) < 0 ||
 	    client_add(&m, a, "access", &e) < 0 ||
 	    client_add(&m, a, "spool-policy", &e) < 0 ||
+	    client_add(&m, a, "encrypt", &e) < 0 ||
 	    (compress != NULL &&
 		message_add_text(&m, "codec", compress, &e) < 0) ||
 	    add_size(&m, a, "spool-limit", &e) < 0)

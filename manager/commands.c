@@ -32,6 +32,7 @@ static const struct option_spec volume_add_options[] = {
     {"spool-limit", "SIZE", "most that waits here (K M G T; 0: no limit)"},
     {"spool-policy", "block|fail", "what writes do when it is reached"},
     {"compress", "none|zlib", "compression of journal files"},
+    {"encrypt", NULL, "journal files can be read with the group's key only"},
     DRY_RUN,
     END,
 };
@@ -110,6 +111,16 @@ static const struct option_spec base_options[] = {
     {"wait", NULL, "waits until it is applied"},
     {"timeout", "SECONDS", "at most so long, with --wait"},
     DRY_RUN,
+    END,
+};
+static const struct option_spec key_list_options[] = {
+    {"group", "GROUP", "of this group only"},
+    JSON,
+    END,
+};
+static const struct option_spec key_export_options[] = {
+    {"to", "FILE", "a new file, which only its owner can read"},
+    {"key", "ID", "this key (default: the newest)"},
     END,
 };
 static const struct option_spec wait_options[] = {
@@ -250,6 +261,39 @@ const struct command commands[] = {
 	"of it.\n\n"
 	"  aim-manager base db --wait",
 	base_options, run_base},
+    {"key", "generate", "GROUP", 1, 1, false, "makes a key for encryption",
+	"The first key of a group turns encryption on, for ever: from the "
+	"next file on\nnobody without it can read what is sent. Mirrors "
+	"wait until they have it. A\nlater key is used after 'key rotate', "
+	"so that it can be everywhere before.\n\n"
+	"  aim-manager key generate db\n"
+	"  aim-manager key export db --to db.key",
+	dry_run_only, run_key_generate},
+    {"key", "rotate", "GROUP", 1, 1, false, "goes over to the new key",
+	"Encrypts with the key that was generated last. The one before is "
+	"kept for\nreading until it is retired.\n\n"
+	"  aim-manager key rotate db",
+	dry_run_only, run_key_rotate},
+    {"key", "list", "", 0, 0, false, "lists keys",
+	"Lists the keys of encrypted groups by their ids: next (made, not yet "
+	"used),\ncurrent, kept (for reading), retired (gone). Never a key "
+	"itself.",
+	key_list_options, run_key_list},
+    {"key", "export", "GROUP", 1, 1, false, "writes a key to a file",
+	"Writes a group's key to a new file of mode 0600, to be carried to "
+	"the sites\nof its mirrors by a way that nobody else can look into. "
+	"Remove it there and\nhere afterwards.\n\n"
+	"  aim-manager key export db --to db.key",
+	key_export_options, run_key_export},
+    {"key", "import", "GROUP FILE", 2, 2, false, "takes a key from a file",
+	"Takes the key that 'key export' wrote. A mirror that has been waiting "
+	"for it\ngoes on at once.\n\n"
+	"  aim-manager key import db db.key",
+	dry_run_only, run_key_import},
+    {"key", "retire", "GROUP ID", 2, 2, false, "removes a key",
+	"Removes a key from this site when no file here needs it any more.\n\n"
+	"  aim-manager key retire db 0123456789abcdef0123456789abcdef",
+	dry_run_only, run_key_retire},
     {"run", NULL, "[OPTION...] GROUP -- COMMAND [ARG...]", 1, 1, true,
 	"runs a program and captures its writes",
 	"Runs COMMAND and captures its writes to every protected volume of "

@@ -15,6 +15,7 @@ UNIT_TESTS += \
 UNIT_TESTS += \
 	tests/check_ack \
 	tests/check_codec \
+	tests/check_encrypted \
 	tests/check_golden \
 	tests/check_header \
 	tests/check_iocb \
@@ -27,6 +28,8 @@ GOLDEN_SOURCES = tests/data/golden.c tests/data/golden.h \
 tests_check_golden_SOURCES = tests/check_golden.c $(GOLDEN_SOURCES)
 tests_check_golden_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DGOLDEN_DIR='"$(abs_top_srcdir)/tests/data"'
+tests_check_encrypted_SOURCES = tests/check_encrypted.c \
+	tests/journal_kit.c tests/journal_kit.h $(STORED_MEND)
 tests_check_journal_SOURCES = tests/check_journal.c \
 	tests/journal_kit.c tests/journal_kit.h $(STORED_MEND)
 

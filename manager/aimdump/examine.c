@@ -5,6 +5,7 @@
 #include "common/name.h"
 #include "common/sys.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -76,6 +77,34 @@ foreign(int fd, const struct err *e)
 	return e->text;
 }
 
+/* What can be said without the group's key. */
+static int
+check_locked(struct reader *r, const struct sign_public *key, struct finding *f,
+    struct err *e)
+{
+	if (key != NULL && reader_check_signature(r, key, e) < 0)
+		return -1;
+	if (key != NULL)
+		f->signature = "valid";
+	if (reader_check_stored(r, e) < 0)
+		return -1;
+	f->digests = "stored bytes valid, content not checked";
+	return 0;
+}
+
+/* Looks for the key of an encrypted file; *f says what came of it. */
+static int
+unlock(struct reader *r, struct finding *f, struct err *e)
+{
+	f->encryption =
+	    header_is_encrypted(reader_header(r)) ? "opened" : "none";
+	if (reader_unlock(r, e) == 0)
+		return 0;
+	f->locked = true;
+	f->encryption = "locked";
+	return e->sys == ENOKEY ? 0 : -1;
+}
+
 static int
 check(struct examine *x, struct reader *r, struct finding *f, struct err *e)
 {
@@ -95,6 +124,8 @@ check(struct examine *x, struct reader *r, struct finding *f, struct err *e)
 	if (key == NULL && !x->verify)
 		return 0;
 	f->digests = "invalid";
+	if (f->locked)
+		return check_locked(r, key, f, e);
 	if (reader_verify(r, key, e) < 0) {
 		/* The signature is looked at first. */
 		if (key != NULL && strstr(e->text, "signature") == NULL)
@@ -164,13 +195,13 @@ check_volumes(struct examine *x, struct reader *r, struct err *e)
 
 /* What this file begins with; note_size makes of it what it ends with. */
 static int
-take_volumes(struct examine *x, struct reader *r, struct err *e)
+take_volumes(struct examine *x, struct reader *r, bool locked, struct err *e)
 {
 	uint32_t n = reader_header(r)->volume_count, i;
 
 	free(x->volumes);
 	x->volumes = NULL;
-	if (!x->verify)
+	if (!x->verify || locked)
 		return 0;
 	x->volumes = calloc((size_t)n + 1, sizeof(*x->volumes));
 	if (x->volumes == NULL)
@@ -246,12 +277,14 @@ examine_reader(
     struct examine *x, struct reader *r, struct finding *f, struct err *e)
 {
 	struct err first = {0}, later = {0};
-	int rc = check(x, r, f, &first);
+	int rc = unlock(r, f, &first);
 
+	if (rc == 0)
+		rc = check(x, r, f, &first);
 	if (rc == 0)
 		rc = check_chain(x, r, f, &first);
 	if (rc == 0)
-		rc = take_volumes(x, r, &first);
+		rc = take_volumes(x, r, f->locked, &first);
 	if (rc < 0 && !is_news(&first)) {
 		*e = first;
 		return EXAMINE_UNREADABLE;
@@ -260,14 +293,20 @@ examine_reader(
 	x->before = *reader_header(r);
 	f->reader = r;
 	x->show.begin(&x->show, f);
-	if (show_entries(x, r, &later) < 0 && rc == 0) {
+	if (!f->locked && show_entries(x, r, &later) < 0 && rc == 0) {
 		rc = -1;
 		first = later;
 	}
 	if (rc < 0)
 		f->error = without_path(&first, f->shown);
 	x->show.end(&x->show, f);
-	return rc < 0 ? EXAMINE_INVALID : EXAMINE_VALID;
+	if (rc < 0)
+		return EXAMINE_INVALID;
+	if (!f->locked || !x->verify)
+		return EXAMINE_VALID;
+	(void)err_set(e, ERR_REFUSED,
+	    "%s: its content was not checked: the key was not given", f->shown);
+	return EXAMINE_UNREADABLE;
 }
 
 int
@@ -278,14 +317,17 @@ examine_file(struct examine *x, const char *path, struct err *e)
 	    .shown = name_quote(path, strlen(path), shown, sizeof(shown)),
 	    .signature = "not checked",
 	    .digests = "not checked",
+	    .encryption = "none",
 	    .chain = "not checked"};
 	AUTO(cleanup_reader) struct reader *r = NULL;
 	AUTO_CLOSE int fd = -1;
 
 	if (open_file(path, shown, &fd, e) < 0)
 		return EXAMINE_UNREADABLE;
-	if (reader_open(fd, shown, &r, e) == 0)
+	if (reader_open(fd, shown, &r, e) == 0) {
+		keys_give(&x->keys, r);
 		return examine_reader(x, r, &f, e);
+	}
 	if (!is_news(e))
 		return EXAMINE_UNREADABLE;
 	f.error = foreign(fd, e);

@@ -21,7 +21,8 @@ struct examine {
 
 void examine_release(struct examine *x);
 
-/* EXAMINE_*; with UNREADABLE the error says why and nothing was shown. */
+/* EXAMINE_*; with UNREADABLE the error says why; then nothing was shown, or
+ * the header alone of a file that could not be opened. */
 int examine_file(struct examine *x, const char *path, struct err *e) CHECKED;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "coordinator/keyring.h"
 #include "fileformat/pairing.h"
 
 #include <errno.h>
@@ -14,7 +15,12 @@ void
 keys_release(struct keys *k)
 {
 	free(k->key);
-	*k = (struct keys){0};
+	for (size_t i = 0; i < k->group_count; i++)
+		group_key_forget(&k->group[i]);
+	free(k->group);
+	if (k->home.dir >= 0)
+		(void)close(k->home.dir);
+	*k = (struct keys)KEYS_NONE;
 }
 
 static int
@@ -30,6 +36,45 @@ add(struct keys *k, const struct sign_public *one, struct err *e)
 	return 0;
 }
 
+/* Ids tell group keys apart: it does not matter of which group they are. */
+static int
+add_group(struct keys *k, const char *text, size_t len, struct err *e)
+{
+	struct group_key *grown =
+	    reallocarray(k->group, k->group_count + 1, sizeof(*k->group));
+	struct uuid group;
+
+	if (grown == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	k->group = grown;
+	if (keyfile_decode(text, len, &group, &k->group[k->group_count], e) < 0)
+		return -1;
+	k->group_count++;
+	return 0;
+}
+
+static int
+find(const void *ctx, const struct uuid *group, const uint8_t id[KEY_ID_LEN],
+    struct group_key *out, struct err *e)
+{
+	const struct keys *k = ctx;
+
+	for (size_t i = 0; i < k->group_count; i++)
+		if (memcmp(k->group[i].id, id, KEY_ID_LEN) == 0) {
+			*out = k->group[i];
+			return 1;
+		}
+	return k->home.dir < 0 ? 0 : keyring_find(&k->home, group, id, out, e);
+}
+
+void
+keys_give(const struct keys *k, struct reader *r)
+{
+	const struct reader_keys keys = {.find = find, .ctx = k};
+
+	reader_set_keys(r, &keys);
+}
+
 static int
 add_text(struct keys *k, char *text, size_t len, struct err *e)
 {
@@ -40,13 +85,15 @@ add_text(struct keys *k, char *text, size_t len, struct err *e)
 	if (strncmp(text + begin, "aim-pairing", 11) == 0)
 		return pairing_decode(text, len, &p, e) < 0 ? -1
 							    : add(k, &p.key, e);
+	if (strncmp(text + begin, KEYFILE_BEGIN, strlen(KEYFILE_BEGIN)) == 0)
+		return add_group(k, text + begin, len - begin, e);
 	while (len > begin && strchr(" \t\r\n", text[len - 1]) != NULL)
 		len--;
 	text[len] = '\0';
 	if (hex_parse(text + begin, one.key, sizeof(one.key), NULL) < 0)
 		return err_set(e, ERR_REFUSED,
-		    "is neither a pairing text nor a public key of 64 "
-		    "hexadecimal digits");
+		    "is neither a pairing text, nor a public key of 64 "
+		    "hexadecimal digits, nor a group's key");
 	return add(k, &one, e);
 }
 
@@ -100,6 +147,10 @@ keys_add_home(struct keys *k, const char *home, struct err *e)
 	    io_open_dir(dir, "keys", &keys, e) < 0 ||
 	    add_at(k, keys, "site.pub", e) < 0 || add_trusted(k, keys, e) < 0)
 		return err_at(e, "home %s", home);
+	/* Of several homes the last one's. */
+	if (k->home.dir >= 0)
+		(void)close(k->home.dir);
+	k->home.dir = STEAL_FD(dir);
 	return 0;
 }
 

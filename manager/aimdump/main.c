@@ -20,14 +20,17 @@ static const char help[] =
     "  --verify     check each file fully, and that each continues the one\n"
     "               before it: give the files of a stream in their order\n"
     "  --key FILE   check signatures by this pairing text, or by this public\n"
-    "               key (64 hexadecimal digits); may be given several times\n"
-    "  --home H     check signatures by the keys that the home H trusts\n"
+    "               key (64 hexadecimal digits), or open encrypted files\n"
+    "               with this group's key; may be given several times\n"
+    "  --home H     check signatures by the keys that the home H trusts, and\n"
+    "               open encrypted files with those that it has\n"
     "  --data       show the bytes of every transaction too\n"
     "  --json       one JSON object for each file\n"
     "  --help       this text\n"
     "\n"
     "Without --verify the checksums of all parts are checked, which finds\n"
-    "accidents. Only --key or --home can tell who wrote a file.\n"
+    "accidents. Only --key or --home can tell who wrote a file. Of an\n"
+    "encrypted file whose key is not given only the header is shown.\n"
     "\n"
     "Flags of transactions: F force unit access, R re-read from the disk\n"
     "because its writer died or failed, S shorter than was asked for.\n"
@@ -75,7 +78,7 @@ read_options(int argc, char **argv, struct examine *x, struct wanted *w)
 		switch (c) {
 		case KEY:
 			rc = keys_add_file(&x->keys, optarg, &e);
-			x->has_keys = true;
+			x->has_keys = x->has_keys || x->keys.count > 0;
 			break;
 		case HOME:
 			rc = keys_add_home(&x->keys, optarg, &e);
@@ -104,7 +107,7 @@ read_options(int argc, char **argv, struct examine *x, struct wanted *w)
 int
 main(int argc, char **argv)
 {
-	struct examine x = {0};
+	struct examine x = {.keys = KEYS_NONE};
 	struct wanted w = {0};
 	struct err e = {0};
 	int worst = read_options(argc, argv, &x, &w), i;

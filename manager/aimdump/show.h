@@ -19,6 +19,8 @@ struct finding {
 	const char *error;	     /* why it is not valid */
 	const char *signature;	     /* "valid", "invalid", "not checked" */
 	const char *digests;	     /* "valid", "invalid", "not checked" */
+	const char *encryption;	     /* "none", "opened", "locked" */
+	bool locked;		     /* only the header can be shown */
 	const char *chain; /* "begins", "continues", "repeats", "broken",
 			    * "not checked" */
 };

@@ -74,6 +74,10 @@ place(struct json *j, const struct journal_header *h)
 	put_hex(j, "stored_digest", h->stored_digest, DIGEST_LEN);
 	put_hex(j, "salt", h->salt, SALT_LEN);
 	put_hex(j, "key_id", h->key_id, KEY_ID_LEN);
+	if (header_is_encrypted(h))
+		put_hex(j, "group_key_id", h->group_key_id, KEY_ID_LEN);
+	else
+		json_null(j, "group_key_id");
 	put_hex(j, "signature", h->signature, SIGNATURE_LEN);
 }
 
@@ -114,6 +118,7 @@ begin(struct show *s, const struct finding *f)
 	json_text(j, "signature", f->signature);
 	json_text(j, "digests", f->digests);
 	json_text(j, "chain", f->chain);
+	json_text(j, "encryption", f->encryption);
 	if (f->reader == NULL) {
 		json_null(j, "header");
 	} else {

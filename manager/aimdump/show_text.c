@@ -121,6 +121,21 @@ tables(const struct reader *r)
 }
 
 static void
+encryption(const struct finding *f)
+{
+	const struct journal_header *h = reader_header(f->reader);
+	char id[2 * KEY_ID_LEN + 1];
+
+	if (!header_is_encrypted(h))
+		return;
+	(void)printf("  encrypted: with key %s%s\n",
+	    hex_text(h->group_key_id, KEY_ID_LEN, id),
+	    strcmp(f->encryption, "locked") == 0
+		? ", which was not given: this is all there is to see"
+		: "");
+}
+
+static void
 begin(struct show *s, const struct finding *f)
 {
 	char shown[512];
@@ -135,7 +150,10 @@ begin(struct show *s, const struct finding *f)
 	(void)printf("  signature: %s\n", f->signature);
 	(void)printf("  digests: %s\n", f->digests);
 	(void)printf("  chain: %s\n", f->chain);
+	encryption(f);
 	tables(f->reader);
+	if (strcmp(f->encryption, "locked") == 0)
+		return;
 	(void)printf("\n  %10s %-12s %-12s %4s %18s %10s %s\n", "number",
 	    "time", "operation", "vol", "offset", "length", "flag");
 }

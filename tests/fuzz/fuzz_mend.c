@@ -120,8 +120,8 @@ mend_content(uint8_t *data, size_t size, const uint8_t *raw, size_t raw_len)
 	}
 	if (digest_end(&canonical, iocbs, NULL) < 0 ||
 	    digest_bytes(raw, raw_len, digest, NULL) < 0 ||
-	    digest_content(
-		&h, volumes, targets, iocbs, digest, data + 296, NULL) < 0)
+	    digest_content(&h, volumes, targets, iocbs, digest, NULL,
+		data + 296, NULL) < 0)
 		abort();
 	digest_release(&canonical);
 	header_fix_sum(data, h.header_len);
