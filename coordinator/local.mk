@@ -64,6 +64,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/ship.c coordinator/ship.h coordinator/ship_ack.c \
 	coordinator/ship_hub.c \
 	coordinator/ship_note.c coordinator/ship_send.c \
+	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \

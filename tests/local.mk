@@ -93,6 +93,7 @@ UNIT_TESTS += \
 	tests/check_prune \
 	tests/check_seal \
 	tests/check_ship \
+	tests/check_sigv4 \
 	tests/check_source \
 	tests/check_transport
 tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
