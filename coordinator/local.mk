@@ -57,6 +57,11 @@ libcoordinator_a_SOURCES += \
 	coordinator/need.c coordinator/need.h \
 	coordinator/prune.c \
 	coordinator/secret.c coordinator/secret.h \
+	coordinator/s3_compare.c coordinator/s3_credentials.c \
+	coordinator/s3_credentials.h coordinator/s3_error.c \
+	coordinator/s3_error.h coordinator/s3_explain.c \
+	coordinator/s3_put.c coordinator/s3_request.c \
+	coordinator/s3_request.h coordinator/s3_url.c coordinator/s3_url.h \
 	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \
 	coordinator/sftp_explain.c coordinator/sftp_url.c \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
@@ -74,6 +79,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/transport_dir.c coordinator/transport_dir.h \
 	coordinator/transport_dir_place.c coordinator/transport_https.c \
 	coordinator/transport_https.h coordinator/transport_https_place.c \
+	coordinator/transport_s3.c coordinator/transport_s3.h \
 	coordinator/transport_sftp.c \
 	coordinator/url.c coordinator/url.h
 

@@ -12,6 +12,8 @@ static const struct transport_ops *const transports[] = {
     &transport_sftp_ops,
     &transport_https_ops,
     &transport_http_ops,
+    &transport_s3_ops,
+    &transport_s3_ops,
 };
 #define TRANSPORTS (sizeof(transports) / sizeof(transports[0]))
 
@@ -35,7 +37,8 @@ find(const char *url, struct err *e)
 	}
 	(void)err_set(e, ERR_REFUSED,
 	    "\"%s\" is no URL that files can be sent to: use file:///DIR, "
-	    "sftp://USER@HOST:PORT/DIR or https://HOST:PORT/DIR",
+	    "sftp://USER@HOST:PORT/DIR, https://HOST:PORT/DIR or "
+	    "s3://BUCKET/PREFIX",
 	    name_quote(url, strlen(url), shown, sizeof(shown)));
 	return NULL;
 }

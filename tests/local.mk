@@ -91,6 +91,7 @@ UNIT_TESTS += \
 	tests/check_http \
 	tests/check_job \
 	tests/check_prune \
+	tests/check_s3 \
 	tests/check_seal \
 	tests/check_ship \
 	tests/check_sigv4 \
@@ -164,7 +165,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 
 EXTRA_DIST += tests/data/qemu.wlog
 EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
-EXTRA_DIST += tests/guest.sh tests/nbd.sh tests/nginx.sh
+EXTRA_DIST += tests/guest.sh tests/nbd.sh tests/nginx.sh tests/s3.sh
 # A folder in EXTRA_DIST would be copied with what is built in it.
 dist-hook:
 	$(MKDIR_P) $(distdir)/tests/sys

@@ -18,7 +18,7 @@ PACKAGES_TEST="strace python3 perl-base procps rsync mandoc shellcheck
 	xz-utils zstd file binutils bsdextrautils
 	cpio curl dmsetup ed jq openssl parted patch
 	nbdkit libnbd-bin python3-libnbd fuse3 postgresql-15
-	qemu-system-x86 busybox-static nginx-light"
+	qemu-system-x86 busybox-static nginx-light python3-swift"
 }
 
 packages_missing() {
