@@ -60,6 +60,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/s3_compare.c coordinator/s3_credentials.c \
 	coordinator/s3_credentials.h coordinator/s3_error.c \
 	coordinator/s3_error.h coordinator/s3_explain.c \
+	coordinator/s3_place.c \
 	coordinator/s3_put.c coordinator/s3_request.c \
 	coordinator/s3_request.h coordinator/s3_url.c coordinator/s3_url.h \
 	coordinator/seal.c coordinator/sealed.c coordinator/sealed.h \

@@ -46,7 +46,7 @@ put_probe(struct s3_transport *t, const char *name, bool *never, struct err *e)
 	    http_header_add(&r, e, IF_ABSENT) < 0)
 		return -1;
 	r.len = sizeof(probe_text) - 1;
-	if (s3_ask(t, &r, fd, &a, e) < 0)
+	if (http_ask(t->http, &r, fd, &a, e) < 0)
 		return -1;
 	s3_answer_error(a, &error);
 	if (a->status == 412)

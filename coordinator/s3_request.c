@@ -142,11 +142,12 @@ s3_sign_request(
 {
 	const struct s3_context *x = s->sign_context;
 	AUTO(s3_credentials_forget) struct s3_credentials c = {0};
+	bool sends = r->method == HTTP_PUT || r->method == HTTP_POST;
 	uint8_t digest[DIGEST_LEN];
 
 	if (s3_credentials_read(x->credentials_file, x->url.profile, &c, e) < 0)
 		return -1;
-	if (s3_digest(fd, fd < 0 ? 0 : r->len, digest, e) < 0)
+	if (s3_digest(fd, sends ? r->len : 0, digest, e) < 0)
 		return -1;
 	return s3_sign_with(s, &c, x->url.region, digest, time(NULL), r, e);
 }

@@ -115,13 +115,6 @@ s3_request_make(const struct s3_transport *t, enum http_method method,
 	    &t->context.url, name, out->path, sizeof(out->path), e);
 }
 
-int
-s3_ask(struct s3_transport *t, const struct http_request *r, int fd,
-    const struct http_answer **out, struct err *e)
-{
-	return http_ask(t->http, r, fd, out, e);
-}
-
 void
 s3_answer_error(const struct http_answer *a, struct s3_error *out)
 {
@@ -166,10 +159,8 @@ s3_small_file(const void *bytes, size_t len, int *out, struct err *e)
 	return 0;
 }
 
-/* Is it an object that is not there? A bucket that is not there is another
- * matter, but an answer to HEAD cannot say so. */
-static bool
-is_absent(const struct http_answer *a)
+bool
+s3_is_absent(const struct http_answer *a)
 {
 	struct s3_error error;
 
@@ -190,9 +181,9 @@ s3_get(struct transport *base, const char *name, size_t max, struct buf *out,
 	    s3_request_make(t, HTTP_GET, name, &r, e) < 0)
 		return -1;
 	r.max = max > S3_ERROR_LIMIT ? (uint32_t)max : S3_ERROR_LIMIT;
-	if (s3_ask(t, &r, -1, &a, e) < 0)
+	if (http_ask(t->http, &r, -1, &a, e) < 0)
 		return -1;
-	if (is_absent(a))
+	if (s3_is_absent(a))
 		return 0;
 	if (a->status != 200)
 		return s3_refuse(t, a, name, false, e);
@@ -214,4 +205,8 @@ const struct transport_ops transport_s3_ops = {
     .drain = s3_drain,
     .get = s3_get,
     .close = s3_close,
+    .fetch = s3_fetch,
+    .replace = s3_replace,
+    .remove = s3_remove,
+    .has = s3_has,
 };

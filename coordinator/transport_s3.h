@@ -13,6 +13,8 @@
  *
  *   transport_s3.c  check, open, get, close, and small objects
  *   s3_put.c        files on their way
+ *   s3_compare.c    what is there already
+ *   s3_place.c      a bucket as a place that is fetched from
  */
 #ifndef COORDINATOR_TRANSPORT_S3_H
 #define COORDINATOR_TRANSPORT_S3_H
@@ -58,14 +60,14 @@ s3_from_base(struct transport *t)
 /* A request for an object, without headers. */
 int s3_request_make(const struct s3_transport *t, enum http_method method,
     const char *name, struct http_request *out, struct err *e) CHECKED;
-/* Asks, with nothing in flight, and waits for the answer. */
-int s3_ask(struct s3_transport *t, const struct http_request *r, int fd,
-    const struct http_answer **out, struct err *e) CHECKED;
 /* An answer that is no success, or none: why. -1. */
 int s3_refuse(const struct s3_transport *t, const struct http_answer *a,
     const char *name, bool put, struct err *e);
 /* The code of an error that an answer carries; "" for none. */
 void s3_answer_error(const struct http_answer *a, struct s3_error *out);
+/* Is it of an object that is not there? A bucket that is not there is another
+ * matter, but an answer to HEAD cannot say so. */
+bool s3_is_absent(const struct http_answer *a);
 static inline bool
 s3_is_good(const struct http_answer *a)
 {
@@ -83,6 +85,15 @@ int s3_put(struct transport *base, int fd, uint64_t len, const char *name,
 int s3_drain(struct transport *base, struct err *e) CHECKED;
 /* Lets go of all that is under way. */
 void s3_put_abandon(struct s3_transport *t);
+
+/* ---- s3_place.c ---- */
+
+void s3_fetch(
+    struct transport *base, struct transport_file *files, size_t count);
+int s3_replace(struct transport *base, const void *bytes, size_t len,
+    const char *name, struct err *e) CHECKED;
+int s3_remove(struct transport *base, const char *name, struct err *e) CHECKED;
+int s3_has(struct transport *base, const char *name, struct err *e) CHECKED;
 
 /* ---- s3_compare.c ---- */
 
