@@ -81,8 +81,8 @@ static const char *const bad[] = {"", "s3://", "s3:///p", "s3://ab",
     "s3://bucket/p?endpoint=https://127.0.0.1&style=virtual",
     "s3://bucket/p?endpoint=https://[::1]&style=virtual",
     "s3://my.bucket/p?style=virtual",
-    "s3://a12345678901234567890123456789012345678901234567890123456789012"
-    "3/p"};
+    ("s3://a12345678901234567890123456789012345678901234567890123456789012"
+     "3/p")};
 #define BAD (sizeof(bad) / sizeof(bad[0]))
 
 START_TEST(a_url_that_is_none_is_refused)
