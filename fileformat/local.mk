@@ -28,11 +28,14 @@ EXTRA_DIST += \
 	tests/data/2-plain-zlib.aim \
 	tests/data/3-empty.aim \
 	tests/data/4-epoch-break.aim \
+	tests/data/5-encrypted.aim \
+	tests/data/group.key \
 	tests/data/mirror.ack \
 	tests/data/mirror.pairing \
 	tests/data/mirror.pub \
 	tests/data/source.pairing \
 	tests/data/source.pub \
 	tests/read_journal.py \
+	tests/unlock_journal.py \
 	tests/sys/aimdump.sh \
 	tests/sys/python_reader.sh

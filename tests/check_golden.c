@@ -69,6 +69,22 @@ START_TEST(every_golden_journal_file_is_still_valid)
 }
 END_TEST
 
+START_TEST(the_golden_key_file_opens_the_encrypted_one)
+{
+	AUTO(buf_release) struct buf b = {0};
+	struct journal_header h = header_of("5-encrypted.aim");
+	struct group_key k;
+	struct uuid group;
+
+	load("group.key", &b);
+	ck_assert_int_eq(
+	    keyfile_decode((const char *)b.data, b.len, &group, &k, &e), 0);
+	ck_assert(header_is_encrypted(&h));
+	ck_assert(uuid_equal(&group, &h.group));
+	ck_assert_mem_eq(k.id, h.group_key_id, KEY_ID_LEN);
+}
+END_TEST
+
 START_TEST(they_form_a_chain)
 {
 	struct journal_header a = header_of("1-copyin-open.aim");
@@ -154,7 +170,8 @@ main(void)
 	Suite *s = suite_create("golden");
 	TCase *t = tcase_create("golden");
 
-	tcase_add_loop_test(t, every_golden_journal_file_is_still_valid, 0, 5);
+	tcase_add_loop_test(t, every_golden_journal_file_is_still_valid, 0, 11);
+	tcase_add_test(t, the_golden_key_file_opens_the_encrypted_one);
 	tcase_add_test(t, they_form_a_chain);
 	tcase_add_test(t, the_golden_acknowledgement_is_still_valid);
 	tcase_add_loop_test(t, the_golden_pairing_texts_are_still_valid, 0, 2);

@@ -3,15 +3,15 @@
 """A second reader of journal files, acknowledgements and pairing texts, written
 from docs/ alone. Prints what aimdump --json --data prints of a journal file, as
 far as both know it. XXH3 is left out: the SHA-256 digests cover the same bytes.
-usage: read_journal.py PUBLIC-KEY-FILE FILE..."""
+usage: read_journal.py PUBLIC-KEY-FILE [GROUP-KEY-FILE...] FILE..."""
 import hashlib, json, re, struct, sys, uuid, zlib
+import unlock_journal as lock
 
 OPS = {1: "write", 2: "zero", 3: "discard", 4: "resize", 5: "flush", 6: "void",
        7: "gap", 16: "copyin-begin", 17: "copyin", 18: "copyin-zero",
        19: "copyin-end", 32: "marker", 33: "heartbeat", 34: "cut", 35: "verify",
        36: "expand", 37: "establish", 38: "split", 39: "resync", 40: "promote"}
-RANGE = {1, 2, 3, 7, 17, 18}
-NOTE = {16, 19, 32} | set(range(34, 41))
+RANGE, NOTE = {1, 2, 3, 7, 17, 18}, {16, 19, 32} | set(range(34, 41))
 DATA = {1, 17} | NOTE
 sha = lambda b: hashlib.sha256(b).digest()
 
@@ -20,8 +20,7 @@ def need(true, what):
         raise ValueError(what)
 
 # Ed25519, RFC 8032 section 6, verification only: slow and clear.
-P = 2**255 - 19
-Q = 2**252 + 27742317777372353535851937790883648493
+P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 
 def add(a, b):
@@ -35,8 +34,7 @@ def times(n, a):
     r = (0, 1, 1, 0)
     for bit in bin(n)[2:]:
         r = add(r, r)
-        if bit == "1":
-            r = add(r, a)
+        r = add(r, a) if bit == "1" else r
     return r
 
 def point(b):
@@ -44,11 +42,9 @@ def point(b):
     sign, y = y >> 255, y & (2**255 - 1)
     xx = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(xx, (P + 3) // 8, P)
-    if (x * x - xx) % P:
-        x = x * pow(2, (P - 1) // 4, P) % P
+    x = x * pow(2, (P - 1) // 4, P) % P if (x * x - xx) % P else x
     need((x * x - xx) % P == 0, "not a point of the curve")
-    if x & 1 != sign:
-        x = P - x
+    x = P - x if x & 1 != sign else x
     return (x, y, 1, x * y % P)
 
 def signed(key, domain, message, signature):
@@ -88,14 +84,16 @@ def header(b, key):
     h["parent_epoch_number"], h["parent_sequence"], h["fork"] = u("I4xQQ", 240)
     for name, at, n in (("prev_digest", 264, 32), ("content_digest", 296, 32),
                         ("stored_digest", 328, 32), ("salt", 360, 32),
-                        ("key_id", 392, 16), ("signature", 568, 64)):
-        h[name] = b[at:at + n].hex()
+                        ("key_id", 392, 16), ("group_key_id", 412, 16),
+                        ("signature", 568, 64)):
+        h[name] = b[at:at + n].hex() if n > 16 or any(b[at:at + n]) else None
     end = 640 + 32 * h["volumes"] + 16 * h["targets"] + u("I", 408)[0]
-    need(h["major"] == 1 and h["incompat"] & ~2 == 0, "unknown version")
+    need(h["major"] == 1 and h["incompat"] & ~3 == 0, "unknown version")
     need(h["header_len"] == (end + 63) // 64 * 64 == h["iocb_off"], "header")
-    need(not any(b[244:248] + b[412:568]), "reserved")
+    need(not any(b[244:248] + b[428:568]), "reserved")
     need(h["data_off"] == h["iocb_off"] + h["iocb_count"] * h["iocb_len"], "data")
-    need(h["file_len"] == h["data_off"] + h["data_stored_len"] == len(b), "length")
+    need(h["file_len"] == len(b) == (lock.length(h) if h["incompat"] & 1 else
+                                     h["data_off"] + h["data_stored_len"]), "length")
     need(b[392:408] == sha(key)[:16], "key")
     need(signed(key, b"aim journal 1", blank(b[:h["header_len"]]), b[568:632]),
          "signature")
@@ -116,8 +114,9 @@ def raw_data(b, h):
              and zero == 0 and codec in (1, 2), "chunk")
         raw += part
     need(len(raw) == h["data_raw_len"], "raw length")
-    need(sha(b"aim stored 1\0\0\0\0" + sha(b[h["iocb_off"]:h["data_off"]])
-             + sha(heads) + sha(bodies)) == b[328:360], "stored digest")
+    need(h["incompat"] & 1 or b[328:360] ==
+         sha(b"aim stored 1\0\0\0\0" + sha(b[h["iocb_off"]:h["data_off"]])
+             + sha(heads) + sha(bodies)), "stored digest")
     return raw
 
 def note(op, p):
@@ -131,6 +130,7 @@ def note(op, p):
 
 def journal(b, key):
     h = header(b, key)
+    b, blind = lock.opened(b, h) if h["incompat"] & 1 else (b, b"")
     raw, out, canonical = raw_data(b, h), [], b""
     table = b[640:640 + 32 * h["volumes"]]
     targets = b[640 + len(table):][:16 * h["targets"]]
@@ -165,12 +165,11 @@ def journal(b, key):
          + struct.pack("<QQ", h["incompat"] & 2, h["compat"] & 3) + b[224:244]
          + bytes(4) + b[248:296] + b[100:108] + b[64:68] + bytes(4) + b[88:96]
          + table + targets)
-    need(sha(c + sha(canonical) + sha(raw)) == b[296:328], "content digest")
-    kinds = {1: "file", 2: "block"}
+    need(sha(c + sha(canonical) + sha(raw) + blind) == b[296:328], "content digest")
     return {"header": h, "transactions": out,
             "targets": [uid(targets[k:k + 16]) for k in range(0, len(targets), 16)],
             "volumes": [{"uuid": uid(v["uuid"]), "size": v["size"],
-                         "kind": kinds[v["kind"]]} for v in volumes]}
+                         "kind": {1: "file", 2: "block"}[v["kind"]]} for v in volumes]}
 
 def ack(b, key):
     need(b[:16] == b"\x89AIM ACKNOTE\r\n\x1a\n", "magic")
@@ -194,6 +193,8 @@ if __name__ == "__main__":
     public = bytes.fromhex(open(sys.argv[1]).read())
     for path in sys.argv[2:]:
         content = open(path, "rb").read()
+        if lock.take(content):
+            continue
         read = (journal if content[5:6] == b"J" else
                 ack if content[5:6] == b"A" else pairing)
         print(json.dumps(read(content, public)))

@@ -2,6 +2,7 @@
 /*
  * One stream: 1 opens a copy-in, 2 has every other operation (once plain, once
  * compressed: the same content), 3 has no IOCB, 4 opens epoch 2 after a break.
+ * Another stream, of one file, is encrypted: 5 has every other operation too.
  */
 #include "tests/data/golden.h"
 
@@ -14,7 +15,8 @@
 
 const char *const golden_names[] = {"1-copyin-open.aim", "2-plain.aim",
     "2-plain-zlib.aim", "3-empty.aim", "4-epoch-break.aim", "mirror.ack",
-    "source.pairing", "mirror.pairing", "source.pub", "mirror.pub", NULL};
+    "source.pairing", "mirror.pairing", "source.pub", "mirror.pub",
+    "5-encrypted.aim", "group.key", NULL};
 
 #define TIB (UINT64_C(1) << 40)
 
@@ -133,6 +135,25 @@ make_journals(int dir, struct journal_header *last, struct err *e)
 	return put_journal(&k, dir, golden_names[4], last, e);
 }
 
+static int
+make_encrypted(int dir, struct err *e)
+{
+	struct journal_header h;
+	char text[KEYFILE_LEN];
+	struct kit k;
+
+	kit_init(&k);
+	kit_encrypt(&k);
+	k.spec.header.stream = (struct uuid){{0xba}};
+	k.spec.codec = CODEC_NONE;
+	k.spec.chunk_len = 1000;
+	kit_add_all(&k);
+	keyfile_encode(&k.spec.header.group, &k.group_key, text);
+	if (put_journal(&k, dir, golden_names[10], &h, e) < 0)
+		return -1;
+	return put(dir, golden_names[11], text, strlen(text), e);
+}
+
 static struct position
 position_of(const struct journal_header *h)
 {
@@ -235,5 +256,7 @@ golden_make(int dir, struct err *e)
 		dir, golden_names[7], &last, PAIRING_MIRROR, &mirror, e) < 0 ||
 	    make_pub(dir, golden_names[8], &k.key, e) < 0)
 		return -1;
-	return make_pub(dir, golden_names[9], &mirror, e);
+	if (make_pub(dir, golden_names[9], &mirror, e) < 0)
+		return -1;
+	return make_encrypted(dir, e);
 }

@@ -9,6 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Every plain byte is in one block, and the blocks end with the file. */
+static void
+check_blocks(const struct journal_header *h)
+{
+	uint64_t plain = 32 + (h->data_off - h->iocb_off) + h->data_stored_len;
+	uint64_t i, n = header_blocks(h), sum = 0;
+
+	for (i = 0; i < n; i++) {
+		uint32_t len = header_block_len(h, i);
+
+		FUZZ_MUST(len >= 1 && len <= 65536);
+		FUZZ_MUST(len == 65536 || i + 1 == n);
+		sum += len;
+	}
+	FUZZ_MUST(sum == plain);
+	FUZZ_MUST(h->file_len == h->header_len + plain + 16 * n);
+}
+
 static void
 check_bounds(const struct journal_header *h, size_t size)
 {
@@ -16,7 +34,10 @@ check_bounds(const struct journal_header *h, size_t size)
 	FUZZ_MUST(h->file_len <= JOURNAL_FILE_LIMIT);
 	FUZZ_MUST(h->iocb_off == h->header_len);
 	FUZZ_MUST(h->data_off >= h->iocb_off && h->data_off <= h->file_len);
-	FUZZ_MUST(h->file_len - h->data_off == h->data_stored_len);
+	if (header_is_encrypted(h))
+		check_blocks(h);
+	else
+		FUZZ_MUST(h->file_len - h->data_off == h->data_stored_len);
 	FUZZ_MUST(h->data_raw_len <= JOURNAL_RAW_LIMIT);
 	FUZZ_MUST(h->volume_count >= 1 && h->first >= 1 && h->last >= h->first);
 	FUZZ_MUST(h->sequence >= 1 && h->epoch_number >= 1);

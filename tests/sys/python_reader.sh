@@ -5,11 +5,12 @@
 . "$(dirname "$0")/lib.sh"
 need python3 sha256sum
 
+export PYTHONDONTWRITEBYTECODE=1
 golden=$TOP/tests/data
 reader=$TOP/tests/read_journal.py
 
 say "it reads the golden files, signatures included"
-python3 "$reader" "$golden/source.pub" "$golden"/*.aim \
+python3 "$reader" "$golden/source.pub" "$golden/group.key" "$golden"/*.aim \
 	>"$T/python.json" || fail "journal files"
 python3 "$reader" "$golden/source.pub" "$golden/source.pairing" \
 	>"$T/pairing.json" || fail "source.pairing"
@@ -18,14 +19,14 @@ python3 "$reader" "$golden/mirror.pub" "$golden/mirror.ack" \
 
 say "it says what aimdump says"
 aimdump --json --data --verify --key "$golden/source.pairing" \
-	"$golden"/*.aim >"$T/aimdump.json"
+	--key "$golden/group.key" "$golden"/*.aim >"$T/aimdump.json"
 status=$?
 # The plain file after its compressed twin repeats it: that is valid.
 [ "$status" -eq 0 ] || fail "aimdump: $status"
 python3 - "$T/python.json" "$T/aimdump.json" <<'END' || fail "they differ"
 import json, sys
 one, two = ([json.loads(l) for l in open(p)] for p in sys.argv[1:])
-assert len(one) == len(two) == 5, (len(one), len(two))
+assert len(one) == len(two) == 6, (len(one), len(two))
 names = {"kind": {1: "plain", 2: "copyin-open"}, "codec": {1: "none", 2: "zlib"}}
 for a, b in zip(one, two):
     assert b["valid"] and b["signature"] == b["digests"] == "valid", b["error"]
@@ -43,15 +44,19 @@ for a, b in zip(one, two):
 END
 
 say "it rejects a flipped bit at every place"
-python3 - "$reader" "$golden/2-plain-zlib.aim" "$golden/source.pub" <<'END' ||
+flipped() {
+	PYTHONPATH=$TOP/tests \
+		python3 - "$reader" "$@" "$golden/source.pub" <<'END'
 import importlib.util, sys
+import unlock_journal
+unlock_journal.take(open(sys.argv[4], "rb").read())
 spec = importlib.util.spec_from_file_location("reader", sys.argv[1])
 reader = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reader)
 good = open(sys.argv[2], "rb").read()
-key = bytes.fromhex(open(sys.argv[3]).read())
+key = bytes.fromhex(open(sys.argv[5]).read())
 reader.journal(good, key)
-for at in list(range(0, 640, 7)) + list(range(640, len(good), 61)):
+for at in list(range(0, 640, 7)) + list(range(640, len(good), int(sys.argv[3]))):
     if 632 <= at < 640:
         continue  # the XXH3 that it leaves out
     b = bytearray(good)
@@ -62,13 +67,19 @@ for at in list(range(0, 640, 7)) + list(range(640, len(good), 61)):
         continue
     sys.exit("byte %d" % at)
 END
+}
+flipped "$golden/2-plain-zlib.aim" 61 "$golden/group.key" ||
 	fail "a flipped bit passed"
+flipped "$golden/5-encrypted.aim" 211 "$golden/group.key" ||
+	fail "a flipped bit passed in the encrypted file"
 
 say "the document's test vectors are those of the files"
 while read -r sum file; do
 	grep -F "\`${file##*/}\`" "$TOP/docs/journal-format.md" |
 		grep -qF "$sum" || fail "${file##*/} is not in the document"
 done < <(sha256sum "$golden"/*.aim "$golden"/*.ack "$golden"/*.pairing \
-	"$golden"/*.pub)
+	"$golden"/*.pub "$golden"/*.key)
 [ "$(wc -l <"$reader")" -le 200 ] || fail "the reader has grown"
+[ "$(wc -l <"$TOP/tests/unlock_journal.py")" -le 130 ] ||
+	fail "what opens encrypted files has grown"
 pass
