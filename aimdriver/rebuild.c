@@ -11,7 +11,7 @@
  * more. `attached`, locked exclusively all the time, tells; should somebody
  * have removed it, the processes themselves do (attached.c).
  */
-#include "aimdriver/control.h"
+#include "aimdriver/wal_file.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
@@ -125,6 +125,26 @@ lock_out(struct rebuild *r, struct err *e)
 	return 0;
 }
 
+/* What a log promises is not lost with the control file. */
+static int
+find_logs(const struct rebuild *r, struct control *ctl,
+    const struct capture_volume *volumes, uint32_t count, struct err *e)
+{
+	bool active;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		if (wal_file_is_active(
+			r->dir, r->group, &volumes[i].uuid, &active, e) < 0)
+			return -1;
+		if (!active)
+			continue;
+		atomic_fetch_or(&ctl->wal[i / 64], UINT64_C(1) << i % 64);
+		atomic_store(&ctl->needs_redo, 1);
+	}
+	return 0;
+}
+
 static int
 make_control(struct rebuild *r, const struct capture_volume *volumes,
     uint32_t count, struct err *e)
@@ -144,6 +164,8 @@ make_control(struct rebuild *r, const struct capture_volume *volumes,
 	atomic_store(&ctl->volumes, control_join_volumes(ctl, count));
 	atomic_store(&ctl->marks, MARK_UNCLEAN);
 	atomic_store(&ctl->needs_recovery, RECOVERY_LOST);
+	if (find_logs(r, ctl, volumes, count, e) < 0)
+		return -1;
 	if (msync(ctl, sizeof(*ctl), MS_SYNC) < 0)
 		return err_sys(e, "sync %s/control.new", r->where);
 	return io_fsync(fd, "control.new", e);

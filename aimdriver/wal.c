@@ -164,7 +164,7 @@ take_file(struct wal *w, uint64_t half_len, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "the log of %s was not ended: attach again",
 		    w->c->ctl->volume[w->volume].path);
-	return wal_file_open_sync(w->c, w->volume, &w->sync_fd, e);
+	return wal_file_open_sync(w->fd, &w->sync_fd, e);
 }
 
 /* Begins half number `half`; `base` is the oldest generation that a redo

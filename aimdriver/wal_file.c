@@ -16,13 +16,18 @@
 #define FILL (1u << 20)
 
 static const char *
-name_of(const struct capture *c, uint32_t volume, char out[NAME_LEN])
+name_for(const struct uuid *volume, char out[NAME_LEN])
 {
 	char text[UUID_TEXT];
 
-	(void)snprintf(out, NAME_LEN, "wal.%s",
-	    uuid_text(&c->ctl->volume[volume].uuid, text));
+	(void)snprintf(out, NAME_LEN, "wal.%s", uuid_text(volume, text));
 	return out;
+}
+
+static const char *
+name_of(const struct capture *c, uint32_t volume, char out[NAME_LEN])
+{
+	return name_for(&c->ctl->volume[volume].uuid, out);
 }
 
 static int
@@ -36,9 +41,10 @@ take(struct capture *c, const char *name, int flags, int *out, struct err *e)
 		return err_sys(e, "open %s/%s", c->where, name);
 	if (fstat(fd, &st) < 0)
 		return err_sys(e, "stat %s/%s", c->where, name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_CORRUPT, "%s/%s is not a regular file",
-		    c->where, name);
+	/* Whoever may capture may have put it there. */
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return err_set(e, ERR_CORRUPT,
+		    "%s/%s is not a regular file of its own", c->where, name);
 	if (io_lock(fd, true, e) < 0)
 		return err_at(e, "%s/%s", c->where, name);
 	*out = STEAL_FD(fd);
@@ -105,19 +111,19 @@ wal_file_make(struct capture *c, uint32_t volume, uint64_t half_len, int *out,
 }
 
 int
-wal_file_open_sync(struct capture *c, uint32_t volume, int *out, struct err *e)
+wal_file_open_sync(int fd, int *out, struct err *e)
 {
-	int flags = O_RDWR | O_NOFOLLOW | O_DSYNC, fd;
-	char name[NAME_LEN];
+	int flags = O_RDWR | O_DSYNC, again;
+	char path[64];
 
-	(void)name_of(c, volume, name);
-	fd = sys_openat(c->dir, name, flags | O_DIRECT, 0);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = sys_openat(AT_FDCWD, path, flags | O_DIRECT, 0);
 	/* Not every file system can. */
-	if (fd < 0 && errno == EINVAL)
-		fd = sys_openat(c->dir, name, flags, 0);
-	if (fd < 0)
-		return err_sys(e, "open %s/%s", c->where, name);
-	*out = fd;
+	if (again < 0 && errno == EINVAL)
+		again = sys_openat(AT_FDCWD, path, flags, 0);
+	if (again < 0)
+		return err_sys(e, "open the log of changes once more");
+	*out = again;
 	return 0;
 }
 
@@ -130,14 +136,42 @@ head_sum(const struct wal_head *h)
 }
 
 static bool
-is_good(const struct capture *c, uint32_t volume, const struct wal_head *h,
-    uint64_t file_len)
+is_good(const struct uuid *group, const struct uuid *volume,
+    const struct wal_head *h, uint64_t file_len)
 {
 	return h->magic == WAL_MAGIC && h->layout == WAL_LAYOUT &&
-	       h->sum == head_sum(h) && uuid_equal(&h->group, &c->group) &&
-	       uuid_equal(&h->volume, &c->ctl->volume[volume].uuid) &&
-	       h->half_len <= file_len / 2 &&
+	       h->sum == head_sum(h) && uuid_equal(&h->group, group) &&
+	       uuid_equal(&h->volume, volume) && h->half_len <= file_len / 2 &&
 	       2 * (h->half_len + WAL_BLOCK) == file_len;
+}
+
+/* Which of the heads are whole. */
+static int
+read_heads(int fd, const struct uuid *group, const struct uuid *volume,
+    struct wal_head heads[2], bool good[2], struct err *e)
+{
+	uint64_t len;
+	int i;
+
+	if (io_size(fd, &len, e) < 0)
+		return -1;
+	for (i = 0; i < 2; i++) {
+		ssize_t got = io_read_some_at(fd, &heads[i], sizeof(heads[i]),
+		    (uint64_t)i * WAL_BLOCK, e);
+
+		if (got < 0)
+			return -1;
+		good[i] = got == (ssize_t)sizeof(heads[i]) &&
+			  is_good(group, volume, &heads[i], len);
+	}
+	return 0;
+}
+
+static int
+newest_of(const struct wal_head heads[2], const bool good[2])
+{
+	return good[1] &&
+	       (!good[0] || heads[1].generation > heads[0].generation);
 }
 
 int
@@ -145,24 +179,15 @@ wal_heads_read(struct capture *c, uint32_t volume, int fd,
     struct wal_head heads[2], int *newest, int *before, struct err *e)
 {
 	bool good[2];
-	uint64_t len;
-	int i, n;
+	int n;
 
 	*before = -1;
-	if (io_size(fd, &len, e) < 0)
+	if (read_heads(fd, &c->group, &c->ctl->volume[volume].uuid, heads, good,
+		e) < 0)
 		return err_at(e, "%s/wal", c->where);
-	for (i = 0; i < 2; i++) {
-		ssize_t got = io_read_some_at(fd, &heads[i], sizeof(heads[i]),
-		    (uint64_t)i * WAL_BLOCK, e);
-
-		if (got < 0)
-			return err_at(e, "%s/wal", c->where);
-		good[i] = got == (ssize_t)sizeof(heads[i]) &&
-			  is_good(c, volume, &heads[i], len);
-	}
 	if (!good[0] && !good[1])
 		return err_set(e, ERR_CORRUPT, "neither of its heads is whole");
-	n = good[1] && (!good[0] || heads[1].generation > heads[0].generation);
+	n = newest_of(heads, good);
 	*newest = n;
 	if (heads[n].active == 0)
 		return 0;
@@ -172,6 +197,29 @@ wal_heads_read(struct capture *c, uint32_t volume, int fd,
 		return err_set(e, ERR_CORRUPT, "its older head is not whole");
 	*before = 1 - n;
 	return 1;
+}
+
+int
+wal_file_is_active(int dir, const struct uuid *group, const struct uuid *volume,
+    bool *out, struct err *e)
+{
+	struct wal_head heads[2];
+	struct err why = {0};
+	AUTO_CLOSE int fd = -1;
+	char name[NAME_LEN];
+	bool good[2];
+
+	*out = false;
+	if (io_open_regular(dir, name_for(volume, name), &fd, &why) < 0) {
+		if (why.sys == ENOENT)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	if (read_heads(fd, group, volume, heads, good, e) < 0)
+		return err_at(e, "%s", name);
+	*out = (good[0] || good[1]) && heads[newest_of(heads, good)].active;
+	return 0;
 }
 
 int

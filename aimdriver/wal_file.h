@@ -67,8 +67,7 @@ int wal_file_open(
 int wal_file_make(struct capture *c, uint32_t volume, uint64_t half_len,
     int *out, struct err *e) CHECKED;
 /* The same file once more, for batches that are durable when written. */
-int wal_file_open_sync(
-    struct capture *c, uint32_t volume, int *out, struct err *e) CHECKED;
+int wal_file_open_sync(int fd, int *out, struct err *e) CHECKED;
 
 /* The index of the newest head and, if it needs the other half, that one's
  * (else -1). 1; 0 when the log was ended; CORRUPT. */
@@ -80,6 +79,11 @@ int wal_head_write(struct capture *c, uint32_t volume, int fd, unsigned half,
 /* Whatever the file holds, it is not to be redone. Durable. */
 int wal_file_end(
     struct capture *c, uint32_t volume, int fd, struct err *e) CHECKED;
+
+/* Is there one in the group's folder that was not ended? For whoever makes the
+ * group's files anew. */
+int wal_file_is_active(int dir, const struct uuid *group,
+    const struct uuid *volume, bool *out, struct err *e) CHECKED;
 
 /* Over a whole batch in memory. */
 uint64_t wal_batch_sum(const struct wal_batch *b);

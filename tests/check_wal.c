@@ -545,6 +545,37 @@ START_TEST(a_log_that_is_lost_or_damaged_is_not_passed_over)
 }
 END_TEST
 
+START_TEST(a_log_outlives_the_control_file)
+{
+	struct capture_volume v[2];
+	struct capture_status st;
+	struct err e = {0};
+	char path[1024];
+	uint32_t i;
+
+	child_works(6, 40, 1);
+	lose_power(6);
+	c = rig_attach(&rig, CAPTURE_INSPECT);
+	for (i = 0; i < 2; i++)
+		capture_volume_get(c, i, &v[i]);
+	(void)snprintf(path, sizeof(path), "%s/control", c->where);
+	capture_detach(c);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_msg(
+	    capture_rebuild(rig.home, &rig.group, v, 2, &e) == 0, "%s", e.text);
+	is_refused(CAPTURE_WRITER);
+	redo();
+	check_disk(6);
+	capture_status(c, &st);
+	ck_assert(st.lost && !st.needs_redo);
+	capture_detach(c);
+	/* Once redone, it stays so. */
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(capture_rebuild(rig.home, &rig.group, v, 2, &e), 0);
+	capture_detach(rig_attach(&rig, CAPTURE_WRITER));
+}
+END_TEST
+
 START_TEST(a_flush_of_the_disk_that_fails_stops_everything)
 {
 	struct capture_status st;
@@ -708,6 +739,7 @@ main(void)
 	tcase_add_test(t, a_batch_that_is_not_whole_ends_it);
 	tcase_add_loop_test(
 	    t, a_log_that_is_lost_or_damaged_is_not_passed_over, 0, 2);
+	tcase_add_test(t, a_log_outlives_the_control_file);
 	tcase_add_test(t, a_flush_of_the_disk_that_fails_stops_everything);
 	tcase_add_test(t, a_log_that_cannot_be_written_stops_everything);
 	tcase_add_test(t, what_begins_a_log_fails_at_each_call);
