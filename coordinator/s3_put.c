@@ -54,7 +54,12 @@ put_probe(struct s3_transport *t, const char *name, bool *never, struct err *e)
 	*never = a->status == 501 || strcmp(error.code, "NotImplemented") == 0;
 	if (*never || s3_is_good(a))
 		return 0;
-	return s3_refuse(t, a, name, true, e);
+	(void)s3_refuse(t, a, name, true, e);
+	if (strcmp(error.code, "AccessDenied") == 0)
+		return err_at(e,
+		    "to see whether the server keeps what it has, which "
+		    "conditional=yes or no in the URL would tell");
+	return -1;
 }
 
 /* The probe lies beside the file, where we may write. */

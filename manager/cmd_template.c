@@ -125,6 +125,17 @@ static const char keys_text[] =
     "@UPLOAD_KEY@\n"
     "restrict,command=\"internal-sftp -R\" @ACK_KEY@\n";
 
+static const char s3_hub[] = "    {\n"
+			     "      \"Sid\": \"AimHub\",\n"
+			     "      \"Effect\": \"Allow\",\n"
+			     "      \"Action\": [\n"
+			     "        \"s3:GetObject\",\n"
+			     "        \"s3:PutObject\",\n"
+			     "        \"s3:DeleteObject\"\n"
+			     "      ],\n"
+			     "      \"Resource\": \"arn:aws:s3:::@BUCKET@/*\"\n"
+			     "    },\n";
+
 static const char s3_text[] =
     "{\n"
     "  \"Version\": \"2012-10-17\",\n"
@@ -144,6 +155,7 @@ static const char s3_text[] =
     "      \"Action\": \"s3:GetObject\",\n"
     "      \"Resource\": \"arn:aws:s3:::@BUCKET@/*/ack/*.ack\"\n"
     "    },\n"
+    "@S3_HUB@"
     "    {\n"
     "      \"Sid\": \"AimAbsenceIsNotDenied\",\n"
     "      \"Effect\": \"Allow\",\n"
@@ -252,6 +264,8 @@ add_word(struct args *a, const char *word, size_t len, struct buf *out,
 		return add_if_hub(a, nginx_hub_moves, out, e);
 	if (len == 10 && strncmp(word, "HUB_PLACES", len) == 0)
 		return add_if_hub(a, nginx_hub_places, out, e);
+	if (len == 6 && strncmp(word, "S3_HUB", len) == 0)
+		return args_has(a, "hub") ? expand(a, s3_hub, out, e) : 0;
 	if (len == 10 && strncmp(word, "UPLOAD_KEY", len) == 0)
 		return add_public_key(a, "upload-key", out, e);
 	if (len == 7 && strncmp(word, "ACK_KEY", len) == 0)

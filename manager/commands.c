@@ -98,7 +98,7 @@ static const struct option_spec template_options[] = {
     {"certificate-key", "FILE", "nginx: the private key of that"},
     {"passwords", "FILE", "nginx: accounts, as of htpasswd"},
     {"client-ca", "FILE", "nginx: who signs clients' certificates"},
-    {"hub", NULL, "nginx: files are fetched from there, too"},
+    {"hub", NULL, "nginx, s3: files are fetched from there, too"},
     {"bucket", "BUCKET/PREFIX", "s3: where files go"},
     END,
 };

@@ -27,15 +27,25 @@ s3_up() {
 	S3_PORT=$(cat "$file")
 }
 
+# s3_certificate PKI: prints one for 127.0.0.1 and the bucket's own name.
+s3_certificate() {
+	local name='subjectAltName=IP:127.0.0.1,DNS:incoming.localhost'
+	openssl req -new -key "$1/server.key" -subj /CN=s3 -addext "$name" \
+		-out "$1/s3.csr" &&
+		openssl x509 -req -in "$1/s3.csr" -days 30 -CA "$1/ca.crt" \
+			-CAkey "$1/ca.key" -CAcreateserial \
+			-copy_extensions copy 2>>"$1/openssl.log" &&
+		cat "$1/server.key"
+}
+
 # s3_prepare DIR: certificates and keys.
 s3_prepare() {
 	local who
 	S3_DIR=$1
 	mkdir -p "$S3_DIR" && pki_make "$S3_DIR/pki" || return 1
 	S3_CA=$S3_DIR/pki/ca.crt S3_KEYS=$S3_DIR/keys
-	[ -f "$S3_DIR/server.pem" ] ||
-		cat "$S3_DIR/pki/server.crt" "$S3_DIR/pki/server.key" \
-			>"$S3_DIR/server.pem" || return 1
+	[ -f "$S3_DIR/server.pem" ] || s3_certificate "$S3_DIR/pki" \
+		>"$S3_DIR/server.pem" || return 1
 	[ -f "$S3_KEYS" ] || (
 		umask 077
 		for who in default=AKIAAIM reader=AKIAREAD writer=AKIAWRITE \
@@ -87,7 +97,8 @@ S3_NOTHING=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 # s3_url PREFIX [OPTION...]: of the bucket "incoming".
 s3_url() {
-	local url="s3://incoming/$1?endpoint=https://127.0.0.1:$S3_PORT"
+	local url="s3://incoming/$1?endpoint=https://${S3_HOST:-127.0.0.1}"
+	url=$url:$S3_PORT
 	shift
 	while [ $# -gt 0 ]; do
 		url="$url&$1"

@@ -7,7 +7,7 @@ that are kept from being written over, other regions, and bad days.
 
 Objects are files DIR/BUCKET/KEY with their headers in DIR/.meta/BUCKET/KEY; a
 folder without the right to write may not be written to. Access key AKIAAIM, secret SECRET/key+; AKIAREAD may only read, AKIAWRITE may
-only write. DIR/weather, when it is there, says what each request meets: a
+only write. A host BUCKET.localhost has the bucket. DIR/weather, when it is there, says what each request meets: a
 status and a code ("503 SlowDown"), "cut" (the connection ends after the body),
 "lost" (done, but the answer is not sent). DIR/log has a line for each request.
  Independent of what it is to test: nothing is shared with it.
@@ -131,7 +131,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def place(self):
         path = urllib.parse.unquote(self.path.partition("?")[0])
-        bucket, _, key = path.lstrip("/").partition("/")
+        host = self.headers["Host"].partition(":")[0]
+        if host.endswith(".localhost"):
+            bucket, key = host[:-len(".localhost")], path.lstrip("/")
+        else:
+            bucket, _, key = path.lstrip("/").partition("/")
         if not os.path.isdir(os.path.join(ARGS.dir, bucket)):
             raise Refused(404, "NoSuchBucket")
         return os.path.join(ARGS.dir, bucket, key), os.path.join(

@@ -51,6 +51,14 @@ $(cat "$LANDING/log")"
 }
 same_there() { same "$T/files/$(name "$1")" "$IN/$(name "$1")" "file $1"; }
 
+say "the policies that are printed are JSON"
+for hub in '' --hub; do
+	# shellcheck disable=SC2086 # none, or one
+	aim-manager destination template s3 --bucket b/p $hub |
+		python3 -m json.tool >"$T/policy" || fail "no JSON"
+	grep -q 'arn:aws:s3:::b/p/' "$T/policy" || fail "$(cat "$T/policy")"
+done
+
 say "a server that keeps what it has: one request for a file"
 fresh
 must tool put "$URL" "$FOLDER" "$T"/files/*
@@ -87,6 +95,7 @@ for who in wrong=secret nobody='does not know' reader='may not write'; do
 	expect 4 tool put "$URL&profile=${who%=*}" "$FOLDER" "$T/files/$(name 3)"
 	says "${who#*=}"
 done
+says 'conditional=yes or no'
 must tool put "$URL&profile=writer" "$FOLDER" "$T/files/$(name 3)"
 expect 4 tool get "$URL&profile=writer" "$FOLDER/$(name 3)"
 says 'ListBucket'
@@ -156,6 +165,14 @@ fetched() {
 	rm -r "$T/fetched"
 }
 
+say "the bucket before the host's name"
+URL=$(S3_HOST=localhost s3_url v style=virtual)
+must tool put "$URL" "$FOLDER" "$T/files/$(name 3)"
+same "$T/files/$(name 3)" "$LANDING/incoming/v/$FOLDER/$(name 3)" "file 3"
+must tool put "$URL" "$FOLDER" "$T/files/$(name 3)"
+must tool has "$URL" "$FOLDER/$(name 3)"
+URL=$(s3_url a/b)
+
 say "a bucket is fetched from"
 fetched
 expect 1 tool fetch "$URL&profile=wrong" 10000000 "$T" "$FOLDER/$(name 1)" \
@@ -204,6 +221,10 @@ must swift_curl GET "incoming/a/b/$FOLDER/$(name 1)" -o "$T/got"
 same "$T/files/$(name 1)" "$T/got" "object 1"
 expect 4 tool get "$URL" "$FOLDER/$(name 1)"
 fetched
+URL=$(S3_HOST=localhost s3_url v profile=swift style=virtual)
+must tool put "$URL" "$FOLDER" "$T/files/$(name 3)"
+must swift_curl GET "incoming/v/$FOLDER/$(name 3)" -o "$T/got"
+same "$T/files/$(name 3)" "$T/got" "an object of the bucket's own host"
 # Another signer's object, without our digest.
 S3_PAYLOAD=$(sum_of "$T/files/$(name 1)")
 must swift_curl PUT "incoming/c/$(name 1)" --data-binary "@$T/files/$(name 1)" \
