@@ -68,13 +68,13 @@ static const struct option_spec pause_mirror_options[] = {
 };
 static const struct option_spec destination_add_options[] = {
     {"group", "GROUP", "the group that is sent there"},
-    {"url", "URL", "file:///DIR, sftp://, https:// or s3://: see the manual"},
+    {"url", "URL", "file:///DIR, sftp://, https:// or s3://..."},
     {"pairing", "FILE", "what 'mirror export' printed at the other site"},
     {"fingerprint", "HEX", "what 'mirror export' told; checked"},
     {"key", "FILE", "private key for uploads (SSH; TLS with certificate)"},
     {"known-hosts", "FILE", "sftp: the server's key, as in known_hosts(5)"},
     {"credentials", "FILE", "https: USER:PASSWORD or bearer TOKEN; s3: keys"},
-    {"ca", "FILE", "https, s3: who signed the server's certificate (PEM)"},
+    {"ca", "FILE", "https, s3: who signed its certificate (PEM)"},
     {"pin", "sha256//BASE64",
 	"https, s3: the server's public key, as a digest"},
     {"proxy", "URL", "https, s3: through http://HOST:PORT (default: none)"},
