@@ -95,6 +95,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/gate.c \
 	aimdriver/preload/guard.c \
 	aimdriver/preload/ioctl.c \
+	aimdriver/preload/known.c \
 	aimdriver/preload/map.c \
 	aimdriver/preload/message.c \
 	aimdriver/preload/names.c \

@@ -4,43 +4,23 @@
  * programs and JITs do. `PATH WHAT` makes one kind of call on a file and
  * prints what came of it. Nothing here calls libc to write to the file.
  */
+#include "tests/preload_inline.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__x86_64__) && !defined(__ILP32__)
-
-static long
-inline_call(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long r;
-
-	__asm__ volatile(
-	    "syscall"
-	    : "=a"(r)
-	    : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
-	return r;
-}
-#define CALL(nr, a, b, c, d, e, f)                                             \
-	inline_call(SYS_##nr, (long)(a), (long)(b), (long)(c), (long)(d),      \
-	    (long)(e), (long)(f))
-#define SHOW(expr) printf("%s = %ld\n", #expr, (long)(expr))
 
 static char data[300000];
 static const char *path;
@@ -101,6 +81,12 @@ static void
 ring(void)
 {
 	SHOW(CALL(io_uring_setup, 4, data, 0, 0, 0, 0));
+}
+
+static void
+gives(void)
+{
+	SHOW(CALL(fanotify_init, 0, O_RDWR, 0, 0, 0, 0));
 }
 
 static void
@@ -259,12 +245,25 @@ execs(void)
 	exit(9);
 }
 
+static void
+replaces(void)
+{
+	numbers(path);
+}
+
+static void
+shares(void)
+{
+	shared_numbers(path);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } all[] = {{"writes", writes}, {"truncates", truncates}, {"copies", copies},
-    {"ring", ring}, {"maps", maps}, {"handlers", handlers},
-    {"threads", threads}, {"cancels", cancels}, {"execs", execs}};
+    {"ring", ring}, {"maps", maps}, {"gives", gives}, {"handlers", handlers},
+    {"threads", threads}, {"cancels", cancels}, {"replaces", replaces},
+    {"shares", shares}, {"execs", execs}};
 
 int
 main(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "aimdriver/preload/preload.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 ssize_t px_write(int, const void *, size_t);
@@ -33,6 +34,10 @@ int px_close_range(unsigned, unsigned, int);
 int px_dup(int);
 int px_dup2(int, int);
 int px_dup3(int, int, int);
+int px_fcntl(int, int, ...);
+long px_dup_number(int fd, int command, long arg); /* -errno */
+ssize_t px_recvmsg(int, struct msghdr *, int);
+int px_recvmmsg(int, struct mmsghdr *, unsigned, int, struct timespec *);
 int px_fsync(int);
 int px_fdatasync(int);
 int px_syncfs(int);

@@ -4,12 +4,13 @@
  * which to them do not exist. They are high numbers (the core opens them from
  * 1000 on) and are all there when attach returns.
  */
-#include "aimdriver/preload/preload.h"
+#include "aimdriver/preload/calls.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The range of numbers in which our own are; found once. */
@@ -63,6 +64,8 @@ EXPORT(int, close_range, (unsigned first, unsigned last, int flags))
 	int low, high;
 	long r = 0;
 
+	if (px_on() && (flags & (int)CLOSE_RANGE_UNSHARE) != 0)
+		px_forget(); /* a table of this thread's own */
 	if (!px_on() || (flags & (int)CLOSE_RANGE_CLOEXEC) != 0 || first > last)
 		return (int)ret(raw3(SYS_close_range, first, last, flags));
 	own_range(&low, &high);
@@ -89,6 +92,7 @@ EXPORT(void, closefrom, (int low))
 static int
 duplicate(int fd, int onto, int flags, bool three)
 {
+	bool counted;
 	long r;
 
 	if (unlikely(px_owns(fd)))
@@ -100,6 +104,7 @@ duplicate(int fd, int onto, int flags, bool three)
 		    px_program(), onto);
 		return (int)ret(-EBUSY);
 	}
+	counted = px_install();
 #ifdef SYS_dup2
 	r = three ? raw3(SYS_dup3, fd, onto, flags) : raw2(SYS_dup2, fd, onto);
 #else
@@ -108,6 +113,7 @@ duplicate(int fd, int onto, int flags, bool three)
 	if (r >= 0)
 		r = onto;
 #endif
+	(void)px_installed(counted, r);
 	if (unlikely(std(onto)))
 		px_stdio_check();
 	return (int)ret(r);
@@ -126,11 +132,23 @@ EXPORT(int, dup3, (int fd, int onto, int flags))
 
 EXPORT(int, dup, (int fd))
 {
-	long r = raw1(SYS_dup, fd);
+	bool counted = px_install();
+	long r = px_installed(counted, raw1(SYS_dup, fd));
 
 	if (unlikely(std((int)r)))
 		px_stdio_check();
 	return (int)ret(r);
+}
+
+long
+px_dup_number(int fd, int command, long arg)
+{
+	bool counted = px_install();
+	long r = px_installed(counted, raw3(SYS_fcntl, fd, command, arg));
+
+	if (unlikely(std((int)r)))
+		px_stdio_check();
+	return r;
 }
 
 /* F_GETOWN may be a negative group, which the plain call cannot tell from an
@@ -149,7 +167,7 @@ owner(int fd)
 EXPORT(int, fcntl, (int fd, int command, ...))
 {
 	va_list ap;
-	long arg, r;
+	long arg;
 
 	va_start(ap, command);
 	arg = va_arg(ap, long);
@@ -160,13 +178,48 @@ EXPORT(int, fcntl, (int fd, int command, ...))
 	case F_SETLKW:
 	case F_OFD_SETLKW:
 		return (int)ret(px_block(SYS_fcntl, fd, command, arg, 0, 0, 0));
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return (int)ret(px_dup_number(fd, command, arg));
 	default:
-		break;
+		return (int)ret(raw3(SYS_fcntl, fd, command, arg));
 	}
-	r = raw3(SYS_fcntl, fd, command, arg);
-	if (command == F_DUPFD && unlikely(std((int)r)))
-		px_stdio_check();
-	return (int)ret(r);
 }
 ALIAS(fcntl64, fcntl);
 ALIAS(__fcntl, fcntl);
+
+/* ---- descriptors from elsewhere ---- */
+
+static void
+look_for_rights(const struct msghdr *m)
+{
+	/* Or something else: then all are asked about once for nothing. */
+	if (m->msg_controllen > 0)
+		px_forget_all();
+}
+
+EXPORT(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags))
+{
+	long r;
+
+	(void)px_on();
+	r = px_block(SYS_recvmsg, fd, (long)m, flags, 0, 0, 0);
+	if (r >= 0)
+		look_for_rights(m);
+	return ret(r);
+}
+ALIAS(__recvmsg, recvmsg);
+
+EXPORT(int, recvmmsg,
+    (int fd, struct mmsghdr *list, unsigned count, int flags,
+	struct timespec *limit))
+{
+	long r;
+
+	(void)px_on();
+	r = px_block(
+	    SYS_recvmmsg, fd, (long)list, count, flags, (long)limit, 0);
+	for (long i = 0; i < r; i++)
+		look_for_rights(&list[i].msg_hdr);
+	return (int)ret(r);
+}

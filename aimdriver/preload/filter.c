@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/close_range.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <scsi/sg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -110,14 +112,46 @@ by_number(struct program *p)
 		if_equal(p, writes[i], TO_GATE, 0);
 }
 
+/* What gives a descriptor that may write, or makes threads or processes have
+ * tables of descriptors that known.c would not know of. */
 static void
-by_argument(struct program *p, bool opens)
+by_installing(struct program *p)
+{
+	static const uint16_t gives[] = {SYS_dup, SYS_dup2, SYS_dup3,
+	    SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd};
+
+	for (size_t i = 0; i < sizeof(gives) / sizeof(gives[0]); i++)
+		if_equal(p, gives[i], TO_GATE, 0);
+	if_bits(p, SYS_unshare, 0, CLONE_FILES);
+	if_bits(p, SYS_close_range, 2, CLOSE_RANGE_UNSHARE);
+	/* Reading from it gives descriptors of files. */
+	if_bits(p, SYS_fanotify_init, 1, O_ACCMODE);
+	if_equal(p, SYS_fcntl, 0, 3);
+	load(p, argument(1));
+	if_equal(p, F_DUPFD, TO_GATE, 0);
+	if_equal(p, F_DUPFD_CLOEXEC, TO_GATE, TO_ALLOW);
+	/* What it is to share lies in memory; libc takes the older call then.
+	 */
+	if_equal(p, SYS_clone3, 0, 1);
+	answer(p, SECCOMP_RET_ERRNO | ENOSYS);
+	if_equal(p, SYS_clone, 0, 4);
+	load(p, argument(0));
+	add(p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, CLONE_VM);
+	add(p, BPF_JMP | BPF_JSET | BPF_K, TO_ALLOW, TO_GATE,
+	    CLONE_FILES | CLONE_VFORK);
+	add(p, BPF_JMP | BPF_JSET | BPF_K, TO_GATE, TO_ALLOW, CLONE_FILES);
+}
+
+static void
+by_argument(struct program *p, enum filter_kind kind)
 {
 	static const uint32_t requests[] = {FICLONE, FICLONERANGE, BLKDISCARD,
 	    BLKSECDISCARD, BLKZEROOUT, LOOP_SET_FD, LOOP_CHANGE_FD,
 	    LOOP_CONFIGURE, UNRESERVE, UNRESERVE_64, ZERO_SPACE, MOVE_EXTENT,
-	    SG_IO};
+	    SG_IO, FILTER_XFS_OPEN, FILTER_ADD_FD};
 	const uint8_t count = sizeof(requests) / sizeof(requests[0]);
+	const uint32_t open_flags =
+	    kind >= FILTER_INSTALLS ? O_TRUNC | O_ACCMODE : O_TRUNC;
 
 	/* A shared mapping of a file. */
 	if_equal(p, SYS_mmap, 0, 4);
@@ -126,13 +160,15 @@ by_argument(struct program *p, bool opens)
 	add(p, BPF_JMP | BPF_JSET | BPF_K, TO_GATE, TO_ALLOW, MAP_SHARED);
 	/* never reached; keeps the distances above plain */
 	answer(p, SECCOMP_RET_ALLOW);
-	if (opens) {
+	if (kind >= FILTER_OPENS) {
 		if_equal(p, SYS_creat, TO_GATE, 0);
 		if_equal(p, SYS_openat2, TO_GATE, 0);
-		if_bits(p, SYS_open, 1, O_TRUNC);
-		if_bits(p, SYS_openat, 2, O_TRUNC);
-		if_bits(p, SYS_open_by_handle_at, 2, O_TRUNC);
+		if_bits(p, SYS_open, 1, open_flags);
+		if_bits(p, SYS_openat, 2, open_flags);
+		if_bits(p, SYS_open_by_handle_at, 2, open_flags);
 	}
+	if (kind >= FILTER_INSTALLS)
+		by_installing(p);
 	if_equal(p, SYS_ioctl, 0, (uint8_t)(count + 1));
 	load(p, argument(1));
 	for (size_t i = 0; i < count; i++)
@@ -174,14 +210,14 @@ fill_in(struct program *p, unsigned gate)
 }
 
 unsigned short
-filter_make(struct sock_filter out[FILTER_MAX], bool opens)
+filter_make(struct sock_filter out[FILTER_MAX], enum filter_kind kind)
 {
 	struct program p = {out, 0};
 	unsigned gate;
 
 	other_numbers(&p);
 	by_number(&p);
-	by_argument(&p, opens);
+	by_argument(&p, kind);
 	answer(&p, SECCOMP_RET_ALLOW);
 	gate = p.len;
 	through_gate(&p);
@@ -192,10 +228,10 @@ filter_make(struct sock_filter out[FILTER_MAX], bool opens)
 #else
 
 unsigned short
-filter_make(struct sock_filter out[FILTER_MAX], bool opens)
+filter_make(struct sock_filter out[FILTER_MAX], enum filter_kind kind)
 {
 	(void)out;
-	(void)opens;
+	(void)kind;
 	return 0;
 }
 

@@ -13,10 +13,22 @@
 /* In siginfo's si_errno: that the trap is ours. */
 #define FILTER_OURS 0xa1d
 
-enum { FILTER_MAX = 96 };
+/* Requests by which descriptors come: XFS' way to open, and that by which a
+ * supervisor puts one into another process. */
+#define FILTER_XFS_OPEN 0xc038586bU
+#define FILTER_ADD_FD 0x40182103U
 
-/* Fills in the program, returns its length. `opens`: traps what opens with
- * O_TRUNC, too. */
-unsigned short filter_make(struct sock_filter out[FILTER_MAX], bool opens);
+enum { FILTER_MAX = 160 };
+
+/* Which calls are traps. */
+enum filter_kind {
+	FILTER_WRITES,
+	FILTER_OPENS,	 /* also what opens with O_TRUNC */
+	FILTER_INSTALLS, /* also what gives a descriptor that may write */
+};
+
+/* Fills in the program, returns its length. */
+unsigned short filter_make(
+    struct sock_filter out[FILTER_MAX], enum filter_kind kind);
 
 #endif

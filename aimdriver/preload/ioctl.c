@@ -3,6 +3,7 @@
  * ioctl: discard and zero requests are captured; what only asks, passes; all
  * else on a protected volume is refused, because nobody knows what it does.
  */
+#include "aimdriver/preload/filter.h"
 #include "aimdriver/preload/preload.h"
 
 #include <asm/termbits.h>
@@ -159,6 +160,23 @@ refuse(unsigned long request)
 	return -EPERM;
 }
 
+/* Requests by which descriptors come to be (known.c). */
+static long
+give(int fd, unsigned long request, void *arg)
+{
+	bool counted;
+
+	if (request == FILTER_ADD_FD && atomic_load(&px_known) != NULL) {
+		px_say(PX_FDS,
+		    "refused: %s would put a descriptor into another process",
+		    px_program());
+		return -EPERM;
+	}
+	counted = px_install();
+	return px_installed(
+	    counted, raw3(SYS_ioctl, fd, (long)request, (long)arg));
+}
+
 static long
 dispatch(int fd, unsigned long request, void *arg)
 {
@@ -167,6 +185,8 @@ dispatch(int fd, unsigned long request, void *arg)
 	request &= 0xffffffffUL;
 	if (is_harmless(request) || px_self.inside > 0)
 		return raw3(SYS_ioctl, fd, (long)request, (long)arg);
+	if (request == FILTER_XFS_OPEN || request == FILTER_ADD_FD)
+		return give(fd, request, arg);
 	if (unlikely(is_loop_over_ours(request, arg)))
 		return -EBUSY;
 	if (request == BLKDISCARD || request == BLKSECDISCARD ||

@@ -41,6 +41,8 @@ px_openat_raw(int dir, const char *path, int flags, mode_t mode)
 {
 	struct px_target t;
 	int at = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	bool counted = writes && px_install();
 	long fd;
 
 	if ((flags & (O_TRUNC | O_PATH)) == O_TRUNC &&
@@ -49,6 +51,8 @@ px_openat_raw(int dir, const char *path, int flags, mode_t mode)
 	else
 		fd = px_block(
 		    SYS_openat, dir, (long)path, flags, (long)mode, 0, 0);
+	if (writes)
+		(void)px_installed(counted, fd);
 	if (unlikely(fd >= 0 && fd <= 2))
 		px_stdio_check();
 	return fd;
@@ -136,9 +140,10 @@ EXPORT(
     int, open_by_handle_at, (int mount, struct file_handle *handle, int flags))
 {
 	struct px_target t;
+	bool counted = px_install();
 	long r;
-	int fd = (int)raw3(
-	    SYS_open_by_handle_at, mount, (long)handle, flags & ~O_TRUNC);
+	int fd = (int)px_installed(counted,
+	    raw3(SYS_open_by_handle_at, mount, (long)handle, flags & ~O_TRUNC));
 
 	if (fd < 0 || (flags & O_TRUNC) == 0)
 		return (int)ret(fd);

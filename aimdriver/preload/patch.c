@@ -11,7 +11,7 @@
  */
 #include "aimdriver/preload/preload.h"
 
-bool px_patched;
+bool px_patched, px_patched_dups;
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 
@@ -26,8 +26,9 @@ bool px_patched;
 
 enum { PATCH_PAGE = 4096 };
 
-/* How libc's streams, helper threads and posix_spawn open and write. */
-enum { NEEDED = 4 };
+/* How libc's streams, helper threads and posix_spawn open and write; how
+ * posix_spawn duplicates. */
+enum { NEEDED = 4, DUP2 = NEEDED };
 
 static const struct wrapper {
 	const char *name;
@@ -40,6 +41,7 @@ static const struct wrapper {
     {"open64", SYS_openat, OURS(open)},
     {"pwrite64", SYS_pwrite64, OURS(pwrite)},
     {"__open64_nocancel", SYS_openat, OURS(open_nocancel)},
+    {"dup2", SYS_dup2, OURS(dup2)},
     /* the others */
     {"__write_nocancel", SYS_write, OURS(write_nocancel)},
     {"writev", SYS_writev, OURS(writev)},
@@ -70,6 +72,11 @@ static const struct wrapper {
     {"swapon", SYS_swapon, OURS(swapon)},
     {"fsconfig", SYS_fsconfig, OURS(fsconfig)},
     {"syscall", -1, OURS(syscall)},
+    {"dup", SYS_dup, OURS(dup)},
+    {"dup3", SYS_dup3, OURS(dup3)},
+    {"fcntl64", SYS_fcntl, OURS(fcntl)},
+    {"recvmsg", SYS_recvmsg, OURS(recvmsg)},
+    {"recvmmsg", SYS_recvmmsg, OURS(recvmmsg)},
 #undef OURS
 };
 enum { WRAPPERS = sizeof(wrappers) / sizeof(wrappers[0]) };
@@ -192,6 +199,7 @@ px_patch_start(void)
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	struct patch list[WRAPPERS], one;
 	size_t count = 0, needed = 0;
+	bool dups = false;
 	uint64_t all = ~UINT64_C(0), mask = 0;
 
 	if (libc == NULL || !__libc_single_threaded || !may_execute())
@@ -201,10 +209,12 @@ px_patch_start(void)
 			continue;
 		add_sorted(list, count++, &one);
 		needed += i < NEEDED;
+		dups = dups || i == DUP2;
 	}
 	(void)dlclose(libc);
 	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, 8);
 	px_patched = apply(list, count) && needed == NEEDED;
+	px_patched_dups = px_patched && dups;
 	(void)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8);
 }
 

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,6 +81,8 @@ uint32_t px_groups(void);
 struct capture *px_group(uint32_t i);
 /* Are we a child that runs in its parent's memory (posix_spawn's)? */
 bool px_is_guest(void);
+/* Neither that, nor a child of fork that is not yet up to date. */
+bool px_is_settled(void);
 /* Is it one of the driver's own descriptors? */
 bool px_owns(int fd);
 void px_check_partition(const struct stat *st);
@@ -98,6 +101,46 @@ px_find_written(int fd, struct px_target *t)
 	if (unlikely(S_ISBLK(t->st.st_mode)))
 		px_check_partition(&t->st);
 	return false;
+}
+
+/* ---- known.c: descriptors that need not be asked about ---- */
+
+enum { PX_NUMBERS = 1000 }; /* the first ones */
+
+struct px_known {
+	_Atomic uint32_t installing; /* calls in progress */
+	_Atomic uint64_t epoch;	     /* even; a new one forgets all */
+	/* epoch + 1: no volume. Even: not known, each time another one. */
+	_Atomic uint64_t is[PX_NUMBERS];
+};
+extern struct px_known *_Atomic px_known;
+
+/* Only when the tripwire traps all calls that put a descriptor in place. */
+void px_known_start(void);
+/* Nothing is remembered from now on. */
+void px_forget(void);
+/* All descriptors are asked about again. */
+void px_forget_all(void);
+/* Around a call that puts a descriptor in place that may write: */
+bool px_install(void);
+/* `fd` may be an error; returns it. */
+long px_installed(bool counted, long fd);
+bool px_ask(int fd, struct px_target *t);
+
+/* px_find_written for calls that only write: nothing is asked when the answer
+ * is known to be no. */
+static inline bool
+px_writes_to(int fd, struct px_target *t)
+{
+	const struct px_known *k =
+	    atomic_load_explicit(&px_known, memory_order_acquire);
+
+	if (k != NULL && (unsigned)fd < PX_NUMBERS &&
+	    atomic_load_explicit(&k->installing, memory_order_acquire) == 0 &&
+	    atomic_load_explicit(&k->is[fd], memory_order_acquire) ==
+		(atomic_load_explicit(&k->epoch, memory_order_acquire) | 1))
+		return false;
+	return px_ask(fd, t);
 }
 
 /* libc's own functions, for what a system call alone cannot do. */
@@ -141,6 +184,8 @@ extern void (*px_gate)(void);
 void px_patch_start(void);
 /* libc's streams and helper threads write through us: set before main. */
 extern bool px_patched;
+/* So do its duplicates of descriptors. */
+extern bool px_patched_dups;
 
 /* ---- tripwire.c, syscall.c ---- */
 
@@ -228,6 +273,7 @@ enum px_kind {
 	PX_SPLICE,
 	PX_FDS,
 	PX_SPAWN,
+	PX_PROCESS,
 	PX_MOUNT,
 	PX_KINDS,
 };

@@ -390,6 +390,12 @@ px_is_guest(void)
 	return raw1(SYS_getpid, 0) != atomic_load(&own_pid);
 }
 
+bool
+px_is_settled(void)
+{
+	return atomic_load(same_process) != 0 && !px_is_guest();
+}
+
 uint32_t
 px_groups(void)
 {

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,10 +43,66 @@ empties_ours(const struct px_args *x)
 static long
 open_how(const struct px_args *x)
 {
+	bool counted;
+
 	/* Rare; without O_TRUNC it is the plain call. */
 	if (px_on() && empties_ours(x))
 		return ret(-ENOSYS);
-	return ret(raw4(SYS_openat2, x->a, x->b, x->c, x->d));
+	counted = px_install();
+	return ret(
+	    px_installed(counted, raw4(SYS_openat2, x->a, x->b, x->c, x->d)));
+}
+
+static long
+take_from(const struct px_args *x)
+{
+	bool counted = px_install();
+
+	return ret(
+	    px_installed(counted, raw3(SYS_pidfd_getfd, x->a, x->b, x->c)));
+}
+
+/* Some of them would make descriptors mean different things in the same
+ * memory, or memory different things of the same descriptors. */
+static long
+process(const struct px_args *x)
+{
+	bool files = (x->a & CLONE_FILES) != 0;
+
+	if (atomic_load(&px_known) == NULL ||
+	    ((x->a & CLONE_VM) != 0 ? files || (x->a & CLONE_VFORK) != 0
+				    : !files))
+		return ret(raw6(SYS_clone, x->a, x->b, x->c, x->d, x->e, 0));
+	/* On another stack it could not come back to where it was made. */
+	if (x->b != 0) {
+		px_say(PX_PROCESS,
+		    "refused: %s makes a process by clone(2) that shares its "
+		    "memory or its descriptors, but not both",
+		    px_program());
+		return ret(-EPERM);
+	}
+	px_forget();
+	return ret(raw6(SYS_clone, x->a, x->b, x->c, x->d, x->e, 0));
+}
+
+/* Reading from it would give descriptors that may write. */
+static long
+watch(const struct px_args *x)
+{
+	if ((x->b & O_ACCMODE) == O_RDONLY || atomic_load(&px_known) == NULL)
+		return ret(raw2(SYS_fanotify_init, x->a, x->b));
+	px_say(PX_FDS,
+	    "refused: %s wants fanotify to give it descriptors for writing",
+	    px_program());
+	return ret(-EPERM);
+}
+
+static long
+unshare_some(const struct px_args *x)
+{
+	if ((x->a & CLONE_FILES) != 0)
+		px_forget(); /* a table of this thread's own */
+	return ret(raw1(SYS_unshare, x->a));
 }
 
 static long
@@ -218,6 +275,30 @@ by_number(long nr, const struct px_args *x, long *r)
 #endif
 	case SYS_dup3:
 		*r = px_dup3((int)x->a, (int)x->b, (int)x->c);
+		return true;
+	case SYS_fcntl:
+		if ((int)x->b != F_DUPFD && (int)x->b != F_DUPFD_CLOEXEC)
+			return false;
+		*r = ret(px_dup_number((int)x->a, (int)x->b, x->c));
+		return true;
+	case SYS_recvmsg:
+		*r = px_recvmsg((int)x->a, (void *)x->b, (int)x->c);
+		return true;
+	case SYS_recvmmsg:
+		*r = px_recvmmsg((int)x->a, (void *)x->b, (unsigned)x->c,
+		    (int)x->d, (void *)x->e);
+		return true;
+	case SYS_pidfd_getfd:
+		*r = take_from(x);
+		return true;
+	case SYS_clone:
+		*r = process(x);
+		return true;
+	case SYS_fanotify_init:
+		*r = watch(x);
+		return true;
+	case SYS_unshare:
+		*r = unshare_some(x);
 		return true;
 	default:
 		return false;

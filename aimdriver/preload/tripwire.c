@@ -12,8 +12,9 @@
  * checks) is ended by the first write. Whether a filter of ours is there is
  * found out by trying.
  *
- * Opens with O_TRUNC are traps only where libc is patched, because
- * libc's posix_spawn opens with all signals blocked, and then a trap kills.
+ * Opens and duplicates are traps only where libc is patched, because
+ * libc's posix_spawn makes them with all signals blocked, and then a trap
+ * kills.
  */
 #include "aimdriver/preload/preload.h"
 
@@ -39,16 +40,18 @@ bool px_tripwire;
 static const uint8_t gate[] = {0x0f, 0x05, 0xc3}; /* syscall; ret */
 static volatile bool probing, tripped;
 
-/* A write that is not made through the gate, and does nothing. */
+/* A call that is not made through the gate, and does nothing: a write, or a
+ * duplicate, of descriptor -1. */
 static bool
-is_armed(void)
+is_armed(long nr)
 {
 	long r;
 
+	tripped = false;
 	probing = true;
 	__asm__ volatile("syscall"
 			 : "=a"(r)
-			 : "a"((long)SYS_write), "D"(-1L), "S"(0L), "d"(0L)
+			 : "a"(nr), "D"(-1L), "S"(0L), "d"(0L)
 			 : "rcx", "r11", "memory");
 	probing = false;
 	return tripped;
@@ -81,7 +84,10 @@ arm(void)
 {
 	struct sock_filter code[FILTER_MAX];
 	struct sock_fprog program = {
-	    .len = filter_make(code, px_patched), .filter = code};
+	    .len = filter_make(code, px_patched_dups ? FILTER_INSTALLS
+				     : px_patched    ? FILTER_OPENS
+						     : FILTER_WRITES),
+	    .filter = code};
 	const unsigned flags = SECCOMP_FILTER_FLAG_TSYNC;
 	long r =
 	    raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (long)&program);
@@ -107,7 +113,7 @@ px_tripwire_start(void)
 		return;
 	px_tripwire = true;
 	px_signals_claim();
-	armed = is_armed();
+	armed = is_armed(SYS_write);
 	if (!armed && !wanted) {
 		px_tripwire = false; /* somebody else's filter */
 		return;
@@ -115,11 +121,12 @@ px_tripwire_start(void)
 	map_gate();
 	if (!armed)
 		arm();
-	tripped = false;
-	if (!is_armed())
+	if (!is_armed(SYS_write))
 		px_die(125,
 		    "capture could not start in %s: the tripwire does not work",
 		    px_program());
+	if (is_armed(SYS_dup3))
+		px_known_start();
 }
 
 /* In the handler of SIGSYS: no lock, no memory. */

@@ -240,7 +240,7 @@ EXPORT(ssize_t, write, (int fd, const void *from, size_t len))
 {
 	struct px_target t;
 
-	if (likely(!px_find_written(fd, &t)))
+	if (likely(!px_writes_to(fd, &t)))
 		return ret(
 		    px_block(SYS_write, fd, (long)from, (long)len, 0, 0, 0));
 	return capture_buffer(&t, fd, from, len, -1);
@@ -263,7 +263,7 @@ EXPORT(ssize_t, pwrite, (int fd, const void *from, size_t len, off_t off))
 {
 	struct px_target t;
 
-	if (off < 0 || !px_find_written(fd, &t))
+	if (off < 0 || !px_writes_to(fd, &t))
 		return ret(px_block(
 		    SYS_pwrite64, fd, (long)from, (long)len, (long)off, 0, 0));
 	return capture_buffer(&t, fd, from, len, off);
@@ -276,7 +276,7 @@ EXPORT(ssize_t, writev, (int fd, const struct iovec *iov, int count))
 {
 	struct px_target t;
 
-	if (likely(!px_find_written(fd, &t)))
+	if (likely(!px_writes_to(fd, &t)))
 		return ret(px_block(SYS_writev, fd, (long)iov, count, 0, 0, 0));
 	return ret(px_write_raw(&t, fd, iov, count, -1, 0));
 }
@@ -287,7 +287,7 @@ EXPORT(
 {
 	struct px_target t;
 
-	if (off < 0 || !px_find_written(fd, &t))
+	if (off < 0 || !px_writes_to(fd, &t))
 		return ret(px_block(
 		    SYS_pwritev, fd, (long)iov, count, (long)off, 0, 0));
 	return ret(px_write_raw(&t, fd, iov, count, off, 0));
@@ -299,7 +299,7 @@ EXPORT(ssize_t, pwritev2,
 {
 	struct px_target t;
 
-	if (off < -1 || !px_find_written(fd, &t))
+	if (off < -1 || !px_writes_to(fd, &t))
 		return ret(px_block(
 		    SYS_pwritev2, fd, (long)iov, count, (long)off, 0, flags));
 	return ret(px_write_raw(&t, fd, iov, count, off, flags));

@@ -66,7 +66,8 @@ said() { grep -q "^aim: .*$1" "$T/err" || wrong "it does not say \"$1\""; }
 
 head -c 1500000 /dev/urandom >"$T/seed"
 
-for call in writes truncates copies handlers threads cancels; do
+for call in writes truncates copies handlers threads cancels replaces \
+	shares; do
 	same_as_plain $call
 done
 
@@ -75,6 +76,9 @@ stopped 0 'inline io_uring' "$INLINE" ring v
 grep -q '= -38$' "$T/out" || wrong "another errno than ENOSYS"
 said 'io_uring'
 said 'nbdkit'
+stopped 0 'inline fanotify' "$INLINE" gives v
+grep -q '= -1$' "$T/out" || wrong "another errno than EPERM"
+said 'fanotify'
 stopped 0 'inline mmap' "$INLINE" maps v
 grep -q '= -13$' "$T/out" || wrong "another errno than EACCES"
 said 'shared writing'
