@@ -111,8 +111,10 @@ is_next(struct receive *r, const char *name, const struct chain_name *at,
 	case CHAIN_BACK:
 	default:
 		/* It stays where it is: it may become right, or the operator
-		 * decides. */
-		(void)snprintf(r->stall, sizeof(r->stall), "%s", why);
+		 * decides. The name of one that has to come again, because it
+		 * was put aside, says more than that others wait for it. */
+		if (!r->stall_lasts)
+			(void)snprintf(r->stall, sizeof(r->stall), "%s", why);
 		return 0;
 	}
 }
