@@ -43,7 +43,10 @@ struct slot {
 	char path[FETCH_PATH];
 	struct err why; /* our own trouble with what came */
 	bool handed;	/* it is in fetched/ under its name */
-	bool held;
+	/* It opens an epoch: of use only if the file that would go on with the
+	 * epoch before, `instead` of it, is not there. */
+	const struct transport_file *instead;
+	bool waits;
 };
 
 struct batch {
@@ -211,7 +214,6 @@ hand_over(struct slot *s, int fd, uint64_t len, struct err *e)
 	if (sum_of(fd, len, &sum, e) < 0)
 		return -1;
 	if (!may_hand(f, &s->at, sum, len)) {
-		s->held = true;
 		(void)snprintf(f->held, sizeof(f->held),
 		    "%s there is still the one that was refused (see "
 		    "quarantine/): waiting for the source to send it again",
@@ -247,6 +249,10 @@ got_one(struct transport_file *file)
 	} else if (file->result != 1) {
 		return;
 	}
+	if (s->instead != NULL) {
+		s->waits = true;
+		return;
+	}
 	(void)!hand_over(s, file->fd, len, &s->why);
 }
 
@@ -262,7 +268,8 @@ is_asked(const struct batch *b, const struct chain_name *at)
 	return false;
 }
 
-static void
+/* NULL when it is here, asked for already, or one too many. */
+static struct slot *
 ask_for(
     struct fetch *f, struct batch *b, uint32_t epoch_number, uint64_t sequence)
 {
@@ -272,7 +279,7 @@ ask_for(
 
 	if (i == FETCH_AT_ONCE || is_asked(b, &at) ||
 	    length_here(f, epoch_number, sequence) >= 0)
-		return;
+		return NULL;
 	memset(s, 0, sizeof(*s));
 	s->fetch = f;
 	s->at = at;
@@ -284,6 +291,34 @@ ask_for(
 	    .max = JOURNAL_FILE_LIMIT,
 	    .done = got_one,
 	    .ctx = s};
+	return s;
+}
+
+/* The two names that may follow. */
+static void
+ask_for_next(struct fetch *f, struct batch *b, const struct chain_name *at)
+{
+	const struct transport_file *next = &b->files[b->count];
+	struct slot *opener;
+
+	if (ask_for(f, b, at->epoch_number, at->sequence + 1) == NULL)
+		return;
+	opener = ask_for(f, b, at->epoch_number + 1, 1);
+	if (opener != NULL)
+		opener->instead = next;
+}
+
+/* Now it is known which of the two it is. */
+static void
+settle_openers(struct batch *b)
+{
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct slot *s = &b->slots[i];
+
+		if (s->waits && s->instead->result == 0)
+			(void)!hand_over(
+			    s, b->files[i].fd, b->files[i].len, &s->why);
+	}
 }
 
 static int
@@ -336,6 +371,8 @@ get_batch(struct fetch *f, struct batch *b, struct err *e)
 
 	if (bad == 0)
 		transport_fetch(f->transport, b->files, b->count);
+	if (bad == 0)
+		settle_openers(b);
 	if (close_parts(f, b, bad == 0 ? &why : NULL) < 0)
 		bad = -1;
 	for (uint32_t i = 0; i < b->count; i++)
@@ -412,19 +449,22 @@ look_around(struct fetch *f, struct frontier *w, struct err *e)
 	return 0;
 }
 
+/* What the receiver waits for, always; more only as there is room. */
 static void
 plan(struct fetch *f, const struct frontier *w, struct batch *b)
 {
 	struct chain_name tip = tip_of(f);
 
 	b->count = 0;
-	if (length_here(f, tip.epoch_number, tip.sequence + 1) < 0)
-		ask_for(f, b, tip.epoch_number, tip.sequence + 1);
-	for (uint32_t i = 1; i <= f->ahead; i++)
-		if (w->files + i <= FETCH_AHEAD_FILES)
-			ask_for(f, b, w->at.epoch_number, w->at.sequence + i);
+	ask_for_next(f, b, &tip);
+	if (f->full)
+		return;
 	if (f->ahead == 1)
-		ask_for(f, b, w->at.epoch_number + 1, 1);
+		ask_for_next(f, b, &w->at);
+	for (uint32_t i = 1; i <= f->ahead && f->ahead > 1; i++)
+		if (w->files + i <= FETCH_AHEAD_FILES)
+			(void)ask_for(
+			    f, b, w->at.epoch_number, w->at.sequence + i);
 }
 
 int
@@ -447,10 +487,14 @@ fetch_take(struct fetch *f, struct err *e)
 	if (look_around(f, &w, e) < 0)
 		return -1;
 	f->full = is_full(&w);
-	if (f->full)
-		return 0;
 	plan(f, &w, &b);
 	got = get_batch(f, &b, e);
+	/* An epoch may have ended there, and the next one goes on. */
+	if (got == 0 && f->ahead > 1 && !f->full) {
+		f->ahead = 1;
+		plan(f, &w, &b);
+		got = get_batch(f, &b, e);
+	}
 	if (length_here(f, w.at.epoch_number, w.at.sequence + 1) < 0)
 		f->ahead = 1;
 	else if (f->ahead < FETCH_AT_ONCE)

@@ -107,6 +107,7 @@ tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 # coordinator: mirror
 UNIT_TESTS += \
 	tests/check_apply \
+	tests/check_fetch \
 	tests/check_mirror_state \
 	tests/check_mirror_sweep \
 	tests/check_receive \
@@ -116,6 +117,7 @@ MIRROR_UNIT = \
 	tests/mirror_unit.c tests/mirror_unit.h \
 	tests/stream_maker.c tests/stream_maker.h
 tests_check_apply_SOURCES = tests/check_apply.c $(MIRROR_UNIT)
+tests_check_fetch_SOURCES = tests/check_fetch.c $(MIRROR_UNIT)
 tests_check_mirror_sweep_SOURCES = tests/check_mirror_sweep.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 
