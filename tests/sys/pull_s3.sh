@@ -44,13 +44,13 @@ both
 start "$AFAR"
 
 say "two mirrors meet the source in a bucket"
-here base disk --wait --timeout 90 || fail "base: status $?"
+here base disk --wait --timeout 120 || fail "base: status $?"
 must captured disk python3 "$WRITER" --count 1000 "$T/disk.img"
-settled disk
+settled disk 120
 alike
 in_bucket() { swift_curl GET 'incoming' | grep -o 'hub/[^<]*\.aim' | wc -l; }
 is_clear() { [ "$(in_bucket)" -eq 0 ]; }
-within 20 is_clear || fail "$(in_bucket) files are left in the bucket"
+within 60 is_clear || fail "$(in_bucket) files are left in the bucket"
 
 say "the server dies and comes back; one mirror is away meanwhile"
 kill -9 "$S3_PID"
@@ -59,11 +59,11 @@ stop "$AFAR"
 must captured disk python3 "$WRITER" --count 300 --seed 2 "$T/disk.img"
 S3_FIXED_PORT=$S3_PORT
 swift_start "$T/swift" || fail "no Swift"
-must here wait disk --destination there --timeout 60
+must here wait disk --destination there --timeout 120
 start "$AFAR"
-settled disk 90
+settled disk 120
 alike
-within 20 is_clear || fail "$(in_bucket) files are left in the bucket"
+within 60 is_clear || fail "$(in_bucket) files are left in the bucket"
 stop "$HERE"
 stop "$THERE"
 stop "$AFAR"
