@@ -8,6 +8,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_journal \
 	tests/fuzz/fuzz_name \
 	tests/fuzz/fuzz_pairing \
+	tests/fuzz/fuzz_s3 \
 	tests/fuzz/fuzz_wlog
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 fuzz-targets: $(FUZZ_TARGETS)
@@ -30,6 +31,8 @@ tests_fuzz_fuzz_name_SOURCES = tests/fuzz/fuzz_name.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_name_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_pairing_SOURCES = tests/fuzz/fuzz_pairing.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_pairing_LDFLAGS = $(LINK_FUZZER)
+tests_fuzz_fuzz_s3_SOURCES = tests/fuzz/fuzz_s3.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_s3_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_wlog_SOURCES = tests/fuzz/fuzz_wlog.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_wlog_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_wlog_LDADD = liblogwrites.a $(LDADD)
