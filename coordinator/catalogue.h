@@ -74,6 +74,10 @@ int catalogue_add_destination(struct catalogue *c,
     const struct destination_config *d, struct err *e) CHECKED;
 int catalogue_pause_destination(struct catalogue *c,
     const struct uuid *destination, bool paused, struct err *e) CHECKED;
+/* Sets an option of destination_option.h; "": takes it away. */
+int catalogue_set_destination(struct catalogue *c,
+    const struct uuid *destination, const char *option, const char *value,
+    struct err *e) CHECKED;
 int catalogue_remove_destination(
     struct catalogue *c, const struct uuid *destination, struct err *e) CHECKED;
 int catalogue_add_mirror(

@@ -77,10 +77,8 @@ catalogue_add_destination(
 		const struct destination_option *o = &destination_options[i];
 		const char *value = destination_option_text(&copy, o);
 
-		if (value[0] != '\0' &&
-		    sql_run(c->db, e,
-			"INSERT INTO destination_option VALUES(?,?,?)", "utt",
-			&d->uuid, o->name, value) < 0)
+		if (value[0] != '\0' && catalogue_set_destination(
+					    c, &d->uuid, o->name, value, e) < 0)
 			return -1;
 	}
 	return catalogue_set(c, &d->uuid, "hub", d->hub ? "yes" : "", e);
@@ -92,6 +90,21 @@ catalogue_pause_destination(struct catalogue *c, const struct uuid *destination,
 {
 	return sql_run(c->db, e, "UPDATE destination SET paused=? WHERE uuid=?",
 	    "bu", (int)paused, destination);
+}
+
+int
+catalogue_set_destination(struct catalogue *c, const struct uuid *destination,
+    const char *option, const char *value, struct err *e)
+{
+	if (sql_run(c->db, e,
+		"DELETE FROM destination_option WHERE destination=? AND name=?",
+		"ut", destination, option) < 0)
+		return -1;
+	return value[0] == '\0'
+		   ? 0
+		   : sql_run(c->db, e,
+			 "INSERT INTO destination_option VALUES(?,?,?)", "utt",
+			 destination, option, value);
 }
 
 int

@@ -58,6 +58,7 @@ struct destination_config {
 	char ca_file[PATH_MAX], credentials_file[PATH_MAX];
 	char ack_credentials_file[PATH_MAX];
 	char pin[256], proxy[256];
+	char limit[256]; /* see rate.h */
 	/*
 	 * The place only holds the files until the mirrors have fetched them:
 	 * who sends there clears it, too. Of the destinations of a stream that

@@ -15,6 +15,7 @@ const struct destination_option destination_options[] = {
     OPTION("ack-credentials", ack_credentials_file),
     OPTION("pin", pin),
     OPTION("proxy", proxy),
+    OPTION("limit", limit),
 };
 const size_t destination_option_count =
     sizeof(destination_options) / sizeof(destination_options[0]);

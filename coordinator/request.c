@@ -20,6 +20,7 @@ static const struct verb {
     {"mirror-pause", request_mirror_pause},
     {"destination-add", request_destination_add},
     {"destination-pause", request_destination_pause},
+    {"destination-limit", request_destination_limit},
     {"destination-remove", request_destination_remove},
     {"base", request_base},
     {"key-generate", request_key_generate},

@@ -2,12 +2,14 @@
 /* request_destination: destination-add (name, group, url, pairing,
  * fingerprint, key, known-hosts, ack-url, ack-key, prune-at, hub, and those
  * of destination_option.h),
- * destination-pause (name, group, paused), destination-remove. */
+ * destination-pause (name, group, paused), destination-limit (name, group,
+ * limit), destination-remove. */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "coordinator/destination_option.h"
+#include "coordinator/rate.h"
 #include "coordinator/transport.h"
 
 #include <errno.h>
@@ -109,6 +111,7 @@ static int
 take_options(struct change *ch, struct destination_config *d, struct err *e)
 {
 	const char *prune = change_text(ch, "prune-at");
+	struct rate rate;
 
 	d->hub = change_has(ch, "hub");
 	d->prune_at =
@@ -117,7 +120,7 @@ take_options(struct change *ch, struct destination_config *d, struct err *e)
 	    strcmp(prune, "applied") != 0)
 		return err_set(e, ERR_REFUSED,
 		    "--prune-at is 'applied' or 'stored', not '%s'", prune);
-	if (change_place(ch, d, e) < 0)
+	if (change_place(ch, d, e) < 0 || rate_parse(d->limit, &rate, e) < 0)
 		return -1;
 	return d->hub ? transport_check_hub(d, e) : 0;
 }
@@ -217,6 +220,20 @@ request_destination_pause(struct change *ch, struct err *e)
 		return -1;
 	return catalogue_pause_destination(ch->catalogue, &d->uuid,
 	    strcmp(change_text(ch, "paused"), "yes") == 0, e);
+}
+
+int
+request_destination_limit(struct change *ch, struct err *e)
+{
+	const struct destination_config *d = need_destination(ch, e);
+	char limit[sizeof(d->limit)];
+	struct rate rate;
+
+	if (d == NULL || copy_text(ch, "limit", limit, sizeof(limit), e) < 0 ||
+	    rate_parse(limit, &rate, e) < 0)
+		return -1;
+	return catalogue_set_destination(
+	    ch->catalogue, &d->uuid, "limit", limit, e);
 }
 
 int

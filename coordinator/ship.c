@@ -79,7 +79,8 @@ ship_open(struct home *h, const struct destination_config *d, struct ship **out,
 	s->home = h;
 	s->destination = *d;
 	s->sealed.dir = s->inotify = -1;
-	if (sealed_open(h, &d->stream, &s->sealed, e) < 0 ||
+	if (rate_parse(d->limit, &s->rate, e) < 0 ||
+	    sealed_open(h, &d->stream, &s->sealed, e) < 0 ||
 	    load_job(s, true, e) < 0) {
 		ship_close(s);
 		return err_at(e, "destination %s", d->name);
@@ -207,6 +208,9 @@ ship_wait(struct ship *s, uint32_t wait_ms)
 		most = back < most ? back : most;
 	else if (!s->destination.paused && s->job.state != JOB_NONE) {
 		poll_ms = until_ms(s->poll_ns);
+		most = poll_ms < most ? poll_ms : most;
+		if (s->held)
+			poll_ms = pace_wait_ms(&s->pace, ship_rate(s));
 		most = poll_ms < most ? poll_ms : most;
 	}
 	if (most > INT_MAX)

@@ -15,6 +15,7 @@
 #include "coordinator/ack_store.h"
 #include "coordinator/backoff.h"
 #include "coordinator/job.h"
+#include "coordinator/rate.h"
 #include "coordinator/roles.h"
 #include "coordinator/transport.h"
 
@@ -62,7 +63,10 @@ struct ship {
 	uint32_t ring_first, ring_count;
 	uint64_t ring_bytes;
 	uint64_t moved_ns; /* monotonic: something was sent or stored */
-	uint32_t resends;  /* in a row */
+	struct rate rate;
+	struct pace pace;
+	bool held;	  /* the next file waits for the rate to allow it */
+	uint32_t resends; /* in a row */
 	/* The mirror asked for what comes after this, and got it at once. */
 	bool asked;
 	struct position asked_after;
@@ -90,6 +94,8 @@ struct ship {
 	bool watched_far; /* the far folder tells of acknowledgements */
 };
 
+/* The rate that is allowed now. */
+uint64_t ship_rate(const struct ship *s);
 /* Sends what there is within the window: 1 sent something, 0, -1. */
 int ship_send(struct ship *s, struct err *e) CHECKED;
 /* Takes out of the ring what the acknowledgement says is stored. */

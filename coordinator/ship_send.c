@@ -217,12 +217,21 @@ check_hole(struct ship *s, struct err *e)
 	    name);
 }
 
+uint64_t
+ship_rate(const struct ship *s)
+{
+	return s->rate.count == 0
+		   ? RATE_FULL
+		   : rate_at(&s->rate, rate_minute(clock_wall_ns()));
+}
+
 static int
 send_all(struct ship *s, bool *any, struct err *e)
 {
 	struct sealed_file f;
 	int found;
 
+	s->held = false;
 	while (has_room(s)) {
 		found = sealed_after(
 		    &s->sealed, s->epoch_number, s->sequence, &f, e);
@@ -230,11 +239,15 @@ send_all(struct ship *s, bool *any, struct err *e)
 			return -1;
 		if (found == 0)
 			return *any ? 0 : check_hole(s, e);
+		s->held = !pace_lets(&s->pace, ship_rate(s), clock_mono_ns());
+		if (s->held)
+			return 0;
 		if (make_durable(s, &f, e) < 0)
 			return -1;
 		found = send_file(s, &f, e);
 		if (found <= 0)
 			return found;
+		pace_sent(&s->pace, f.file_len);
 		*any = true;
 	}
 	return 0;

@@ -281,7 +281,8 @@ run_destination_add(struct args *a)
 	    add_file(&m, a, "credentials", &e) < 0 ||
 	    add_file(&m, a, "ack-credentials", &e) < 0 ||
 	    client_add(&m, a, "pin", &e) < 0 ||
-	    client_add(&m, a, "proxy", &e) < 0)
+	    client_add(&m, a, "proxy", &e) < 0 ||
+	    client_add(&m, a, "limit", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }
@@ -313,6 +314,23 @@ int
 run_destination_resume(struct args *a)
 {
 	return destination_request(a, "destination-pause", "no");
+}
+
+int
+run_destination_limit(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (need(a, "group", &code) < 0)
+		return code;
+	if (start(&m, a, "destination-limit", &e) < 0 ||
+	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
+	    message_add_text(&m, "limit", a->words[1], &e) < 0 ||
+	    client_add(&m, a, "group", &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
 }
 
 int

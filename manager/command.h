@@ -62,6 +62,7 @@ int run_destination_add(struct args *a);
 int run_destination_list(struct args *a);
 int run_destination_pause(struct args *a);
 int run_destination_resume(struct args *a);
+int run_destination_limit(struct args *a);
 int run_destination_remove(struct args *a);
 int run_destination_template(struct args *a);
 int run_base(struct args *a);

@@ -82,6 +82,7 @@ static const struct option_spec destination_add_options[] = {
     {"ack-key", "FILE", "private key for that (default: --key)"},
     {"ack-credentials", "FILE", "for that (default: --credentials)"},
     {"prune-at", "applied|stored", "when files may go (default: applied)"},
+    {"limit", "RULES", "how fast, by the hour: see 'destination limit'"},
     {"hub", NULL, "the mirror fetches from there (--pull)"},
     DRY_RUN,
     END,
@@ -243,6 +244,15 @@ const struct command commands[] = {
     {"destination", "resume", "NAME", 1, 1, false, "goes on sending",
 	"Ends a pause.\n\n  aim-manager destination resume paris --group db",
 	group_needed, run_destination_resume},
+    {"destination", "limit", "NAME RULES", 2, 2, false,
+	"limits how fast it is sent to",
+	"Limits the speed by rules with commas between, each SPEED or "
+	"HH:MM-HH:MM=SPEED\nby local time. SPEED is bytes in a second (500K, "
+	"2M, 1G), 'full' or 'none'. The\nlast rule that is about the hour "
+	"counts; '' has no limits.\n\n"
+	"  aim-manager destination limit paris --group db \\\n"
+	"      full,08:00-18:00=500K,12:00-12:30=none",
+	group_needed, run_destination_limit},
     {"destination", "remove", "NAME", 1, 1, false, "sends there no more",
 	"Forgets a destination. Its mirror stays as it is. To mirror there "
 	"again, a\nnew base is needed.\n\n"

@@ -91,6 +91,7 @@ UNIT_TESTS += \
 	tests/check_http \
 	tests/check_job \
 	tests/check_prune \
+	tests/check_rate \
 	tests/check_s3 \
 	tests/check_seal \
 	tests/check_ship \
