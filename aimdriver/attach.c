@@ -456,7 +456,7 @@ capture_accept_volumes(
 	/* Nobody can tell what the disk held after them. */
 	settle_as_gaps(c);
 	/* What changed is in no stream: it must be copied in. */
-	if ((volumes_changed(c) || seen_changed(c) >= 0) && is_capturing(c))
+	if ((volumes_changed(c) || seen_changed(c) >= 0) && is_watching(c))
 		atomic_store(&c->ctl->suspect, 1);
 	r = seen_forget(c, e);
 	if (r == 0)

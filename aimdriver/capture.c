@@ -141,7 +141,7 @@ fit_device(struct job *j, uint64_t *end)
 	    atomic_load_explicit(&j->volume->size, memory_order_acquire);
 
 	if (j->volume->kind != VOLUME_BLOCK || *end <= size ||
-	    !is_capturing(j->c))
+	    !is_watching(j->c))
 		return 0;
 	if (j->req->op != OP_WRITE)
 		return -EINVAL;
@@ -315,7 +315,7 @@ static void
 complete_write(struct job *j, struct ticket *t)
 {
 	if (j->extends) {
-		atomic_store(&j->volume->size, j->off + j->len);
+		volume_sized(j->volume, j->off + j->len);
 		step(STEP_SIZED);
 		slot_finish(t[0].slot, SLOT_DONE, j->off + j->len);
 		step(STEP_DONE_FIRST);
@@ -338,7 +338,7 @@ complete(struct job *j, struct ticket *t, uint32_t count, int64_t n, bool clean)
 	} else if (j->req->op == OP_WRITE)
 		complete_write(j, t);
 	else if (j->req->op == OP_RESIZE) {
-		atomic_store(&j->volume->size, j->off);
+		volume_sized(j->volume, j->off);
 		step(STEP_SIZED);
 		slot_finish(t[0].slot, SLOT_DONE, j->off);
 	} else
@@ -392,7 +392,9 @@ transact(struct job *j, int64_t *n)
 	case RESERVE_FULL:
 		hold_release(c, &j->hold);
 		return wait_for_room(j);
-	case RESERVE_MODE: /* the mode cannot change under our locks */
+	case RESERVE_MODE: /* somebody has found the spool full */
+		hold_release(c, &j->hold);
+		return CHUNK_AGAIN;
 	case RESERVE_FAILED:
 		return -EIO;
 	}

@@ -80,7 +80,11 @@ enum capture_mode {
 	CAPTURE_PASSTHROUGH = 3, /* only marked, to be copied in (9.11) */
 };
 
-enum capture_policy { CAPTURE_BLOCK = 1, CAPTURE_FAIL = 2 };
+/*
+ * What writers do at the spool limit: wait; get ENOSPC; or (design 9.11) switch
+ * to mode PASSTHROUGH, which only the coordinator ends.
+ */
+enum capture_policy { CAPTURE_BLOCK = 1, CAPTURE_FAIL = 2, CAPTURE_PASS = 3 };
 
 /* ---- making a group (manager, coordinator) ---- */
 

@@ -148,7 +148,7 @@ control_put_volume(int fd, struct control *ctl, uint32_t i,
 	to->kind = v->kind;
 	(void)snprintf(to->path, sizeof(to->path), "%s", v->path);
 	to->sum = control_volume_sum(to, i);
-	atomic_store(&to->size, v->size);
+	volume_sized(to, v->size);
 	atomic_store(&to->seen_size, v->size);
 	atomic_store(&to->dev, v->dev);
 	atomic_store(&to->ino, v->ino);
@@ -485,6 +485,8 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 			atomic_store(&ctl->needs_recovery, RECOVERY_BOOT);
 		/* From here on, too, every write is remembered. */
 		p.mode = CAPTURE_PASSTHROUGH;
+		/* What a crash has made of the volumes was noted by nobody. */
+		atomic_fetch_and(&ctl->marks, ~(uint32_t)MARK_TIMES);
 		if (control_sync_marks(c, e) < 0 ||
 		    set_segments_aside(c, e) < 0)
 			return -1;

@@ -34,7 +34,7 @@
 #include <stddef.h>
 
 #define CONTROL_MAGIC UINT64_C(0x0a1a6c74436d6941) /* "AimCtl\x1a\n" */
-#define CONTROL_LAYOUT 2u
+#define CONTROL_LAYOUT 3u
 
 enum {
 	CONTROL_STRIPES = 1024,
@@ -66,6 +66,8 @@ struct control_volume {
 	uint32_t spare;
 	uint64_t sum;	       /* of its index, uuid, kind and path */
 	_Atomic uint64_t size; /* live */
+	/* as the stream has it at its end; another while writes pass */
+	_Atomic uint64_t stream_size;
 	_Atomic uint64_t dev, ino, rdev;
 	_Atomic int64_t mtime_ns, ctime_ns;
 	_Atomic uint64_t seen_size; /* together with the times */
@@ -291,6 +293,7 @@ enum capture_step {
 	STEP_HOT,
 	STEP_COOLING, /* no longer hot; somebody may be on the way */
 	STEP_UNMARKING,
+	STEP_PASSING, /* the mode is PASSTHROUGH from now on */
 	STEP_COUNT,
 };
 extern void (*capture_test_step)(enum capture_step step);
@@ -302,6 +305,14 @@ step(enum capture_step s)
 {
 	if (__builtin_expect(capture_test_step != NULL, 0))
 		capture_test_step(s);
+}
+
+/* What the stream says, or is about to: under the size lock. */
+static inline void
+volume_sized(struct control_volume *v, uint64_t size)
+{
+	atomic_store(&v->size, size);
+	atomic_store(&v->stream_size, size);
 }
 
 static inline bool
@@ -316,6 +327,15 @@ is_capturing(const struct capture *c)
 	return place_split(
 		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
 		   .mode == CAPTURE_ON;
+}
+
+/* What is written is captured, or remembered. */
+static inline bool
+is_watching(const struct capture *c)
+{
+	return place_split(
+		   atomic_load_explicit(&c->ctl->word, memory_order_acquire))
+		   .mode != CAPTURE_OFF;
 }
 
 static inline bool

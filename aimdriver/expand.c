@@ -85,7 +85,7 @@ grow_device(struct capture *c, uint32_t volume, uint64_t size,
 		return err_set(e, ERR_RETRY, "%s", c->trouble);
 	*number = t[1].slot->number;
 	ticket_publish(c, &t[0], 0);
-	atomic_store(&v->size, size);
+	volume_sized(v, size);
 	slot_finish(t[0].slot, SLOT_DONE, size);
 	memcpy(t[1].data, note, CONTROL_NOTE_LEN);
 	ticket_publish(c, &t[1], CONTROL_NOTE_LEN);

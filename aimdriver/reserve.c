@@ -287,16 +287,44 @@ reserve_lock(struct capture *c)
 	return true;
 }
 
+/*
+ * There is no room: from here on nothing is reserved, if that is the policy
+ * (design 9.11). Who has reserved goes on; who comes later marks what it
+ * writes, as everybody does. So what is in the stream is a prefix still.
+ * The news that a volume was flushed is not worth it, and who records a log
+ * waits: the log has it all.
+ */
+static bool
+pass_through(struct capture *c, const struct want *w)
+{
+	struct place p = place_split(atomic_load(&c->ctl->word));
+
+	if (atomic_load(&c->ctl->policy) != CAPTURE_PASS || w->op == OP_FLUSH ||
+	    (w->flags & SLOT_RECORDED) != 0)
+		return false;
+	p.mode = CAPTURE_PASSTHROUGH;
+	atomic_store_explicit(
+	    &c->ctl->word, place_join(p), memory_order_release);
+	return true;
+}
+
 enum reserve_result
 reserve(struct capture *c, const struct want *w, uint32_t count, bool free,
     uint32_t align, struct ticket *out)
 {
 	enum reserve_result r;
+	bool passes;
 
 	if (!reserve_lock(c))
 		return RESERVE_FAILED;
 	r = reserve_locked(c, w, count, free, align, out);
+	passes = r == RESERVE_FULL && !free && pass_through(c, w);
 	unlock_plain(c, &c->ctl->reserve);
+	if (passes) {
+		step(STEP_PASSING);
+		ring(c);
+		return RESERVE_MODE;
+	}
 	step(STEP_UNRESERVED);
 	return r;
 }

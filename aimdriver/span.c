@@ -231,7 +231,7 @@ capture_span_entry(struct capture *c, const struct capture_span *s, uint32_t i,
 
 /*
  * Sizes as of the first transaction that is not sealed: what the first RESIZE
- * from there on says was before it; else, the live size. (The live size is
+ * from there on says was before it; else, the one at the stream's end. (That is
  * read first: a resize that it already shows was reserved before, and is
  * found.)
  */
@@ -243,8 +243,8 @@ capture_sizes(struct capture *c, uint64_t *sizes)
 	struct view v;
 
 	for (i = 0; i < c->volume_count; i++)
-		sizes[i] = atomic_load(&c->ctl->volume[i].size) | UINT64_C(1)
-								      << 63;
+		sizes[i] = atomic_load(&c->ctl->volume[i].stream_size) |
+			   UINT64_C(1) << 63;
 	next = next_number(c);
 	while (n < next && left > 0 && segment_find(c, n, &segment, &index)) {
 		const struct control_segment *g = &c->ctl->segment[segment];

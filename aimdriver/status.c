@@ -172,6 +172,10 @@ capture_control(struct capture *c, enum aim_op op, const void *payload,
 		return err_set(e, ERR_REFUSED,
 		    "%s with %u bytes is no control transaction", op_name(op),
 		    len);
+	if (is_passing_through(c))
+		return err_set(e, ERR_REFUSED,
+		    "nothing is captured in this group until there is room in "
+		    "its spool again, or it is recovered");
 	if (!is_capturing(c))
 		return err_set(e, ERR_REFUSED,
 		    "nothing is captured in this group yet: it needs a base");
@@ -215,6 +219,7 @@ volumes_note_resizes(struct capture *c, struct err *e)
 			continue;
 		if (put_note(c, &w, NULL, true, &number) != RESERVE_OK)
 			return err_set(e, ERR_FATAL, "%s", c->trouble);
+		atomic_store(&c->ctl->volume[i].stream_size, w.off);
 	}
 	return 0;
 }
@@ -231,7 +236,7 @@ store_mode(struct capture *c, enum capture_mode mode, struct err *e)
 		if (volumes_sync(c, e) < 0 || volumes_note(c, false, e) < 0)
 			return -1;
 		for (i = 0; i < c->volume_count; i++)
-			atomic_store(&c->ctl->volume[i].size,
+			volume_sized(&c->ctl->volume[i],
 			    atomic_load(&c->ctl->volume[i].seen_size));
 		atomic_fetch_or(&c->ctl->marks, MARK_TIMES);
 	}

@@ -116,7 +116,7 @@ check_times(struct capture *c, const struct control_volume *v,
 {
 	const _Atomic uint32_t *marks = &c->ctl->marks;
 
-	if (!is_capturing(c) || (c->flags & CAPTURE_RECORDER) != 0 ||
+	if (!is_watching(c) || (c->flags & CAPTURE_RECORDER) != 0 ||
 	    (atomic_load(marks) & MARK_TIMES) == 0 || is_as_noted(v, s))
 		return 0;
 	/* Somebody may have begun to write just now. */
@@ -193,6 +193,7 @@ check_devices(struct capture *c, struct err *e)
 	char path[sizeof(c->ctl->volume[0].path)];
 	int i;
 
+	/* (Seen at a clean close: while writes pass there was none.) */
 	if (!is_capturing(c) ||
 	    (c->flags & (CAPTURE_WRITER | CAPTURE_RECORDER)) != CAPTURE_WRITER)
 		return 0;

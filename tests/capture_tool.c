@@ -4,7 +4,7 @@
  *
  *   capture_tool create HOME LIMIT VOLUME...   prints the group's UUID; LIMIT
  *                 is the spool's in bytes, 0 for none, with b behind it for
- *                 the policy block instead of fail
+ *                 the policy block instead of fail, with p for passthrough
  *   capture_tool replay HOME GROUP MIRROR...   redrives what was captured and
  *                 is not yet taken onto the mirrors (one for each volume);
  *                 prints "transactions: N", then "writes: N BYTES"
@@ -70,7 +70,9 @@ create(const char *home, const char *limit, char **paths)
 	if (capture_set_mode(c, CAPTURE_ON, &e) < 0)
 		return fail("mode", &e);
 	capture_set_spool(c, 0, strtoull(limit, NULL, 10),
-	    strchr(limit, 'b') != NULL ? CAPTURE_BLOCK : CAPTURE_FAIL);
+	    strchr(limit, 'b') != NULL	 ? CAPTURE_BLOCK
+	    : strchr(limit, 'p') != NULL ? CAPTURE_PASS
+					 : CAPTURE_FAIL);
 	capture_detach(c);
 	printf("%s\n", uuid_text(&group, text));
 	return 0;

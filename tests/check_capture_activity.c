@@ -575,6 +575,259 @@ START_TEST(design_9_10_marks_hold_while_all_go_on)
 }
 END_TEST
 
+/* ---- the spool limit (design 9.11) ---- */
+
+static enum capture_mode
+mode(void)
+{
+	struct capture_status s;
+
+	capture_status(sealer, &s);
+	return s.mode;
+}
+
+/* As the coordinator does it: all sealed, capture on, then copy-in of what is
+ * marked. */
+static void
+leave_passthrough(void)
+{
+	struct err e = {0};
+	uint32_t v;
+	bool all;
+
+	(void)rig_drain(&rig, sealer);
+	ck_assert_msg(
+	    capture_set_mode(sealer, CAPTURE_ON, &e) == 0, "%s", e.text);
+	for (v = 0; v < rig.volumes; v++) {
+		uint8_t bits[ACTIVITY_PAGE_EXTENTS / 8] = {0};
+		uint64_t i, off, end, done, n = capture_marks_end(sealer, v);
+
+		ck_assert_int_eq(
+		    capture_marked(sealer, v, bits, n, &all, &e), 0);
+		ck_assert(!all);
+		for (i = 0; i < n; i++) {
+			off = i * EXTENT;
+			end = off + EXTENT;
+			if ((bits[i / 8] >> i % 8 & 1) == 0)
+				continue;
+			while (off < end &&
+			       capture_copyin(sealer, v, off, end, &done, &e) ==
+				   0 &&
+			       done > 0)
+				off += done;
+			/* Full again: it is done once more. */
+			if (e.kind != ERR_NONE) {
+				ck_assert_int_eq(e.kind, ERR_REFUSED);
+				return;
+			}
+		}
+	}
+}
+
+START_TEST(design_9_11_writes_pass_when_the_spool_is_full)
+{
+	static uint8_t much[3 * MIB];
+	struct capture_status s;
+	uint64_t number;
+	struct err e = {0};
+
+	write_at(0);
+	capture_set_spool(sealer, 0, 2 * MIB, CAPTURE_PASS);
+	ck_assert_int_eq(
+	    rig_write(&file, much, sizeof(much), 2 * EXTENT - MIB), 3 * MIB);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	capture_status(sealer, &s);
+	/* What was captured before is a prefix; nothing comes after it. */
+	ck_assert_uint_ge(s.reserved, 2);
+	ck_assert_uint_le(s.reserved, 4);
+	ck_assert_uint_eq(s.waiting, 0);
+	write_at(9 * EXTENT);
+	ck_assert(is_marked(1) && is_marked(2) && is_marked(9));
+	ck_assert_int_eq(rig_change(&file, OP_ZERO, 9 * EXTENT + 5, 9000), 0);
+	ck_assert_int_eq(rig_append(&file, data, 5000), 5000);
+	ck_assert(is_marked(EXTENTS));
+	ck_assert_int_eq(capture_flushed(c, 0), 0);
+	ck_assert_int_eq(
+	    capture_control(c, OP_HEARTBEAT, NULL, 0, &number, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	/* Room alone changes nothing, and it is not closed. */
+	capture_set_spool(sealer, 0, 0, CAPTURE_PASS);
+	(void)rig_drain(&rig, sealer);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	ck_assert_int_eq(capture_close_clean(sealer, &e), 0);
+	number = rig.next;
+	write_at(0);
+	(void)rig_drain(&rig, sealer);
+	ck_assert_uint_eq(rig.next, number);
+	ck_assert_int_eq(truncate(rig.copy[0], EXTENTS * EXTENT + 5000), 0);
+	leave_passthrough();
+	write_at(70000);
+	rig_compare(&rig, sealer);
+}
+END_TEST
+
+START_TEST(design_9_11_all_volumes_of_a_group_pass_together)
+{
+	struct capture_status s;
+	struct rig_file other;
+	uint64_t number;
+
+	rig_file_open(&other, c, &rig, 1);
+	ck_assert_int_eq(rig_write(&other, data, 5000, 3 * EXTENT), 5000);
+	write_at(3 * EXTENT);
+	capture_set_spool(sealer, 0, 1, CAPTURE_PASS);
+	write_at(5 * EXTENT);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	capture_status(sealer, &s);
+	number = s.reserved;
+	ck_assert_int_eq(rig_write(&other, data, 5000, 7 * EXTENT), 5000);
+	ck_assert_int_eq(rig_change(&other, OP_RESIZE, 9 * EXTENT, 0), 0);
+	capture_status(sealer, &s);
+	ck_assert_uint_eq(s.reserved, number);
+	capture_set_spool(sealer, 0, 0, CAPTURE_PASS);
+	(void)rig_drain(&rig, sealer);
+	/* What the epoch that follows says of the sizes. */
+	ck_assert_int_eq(truncate(rig.copy[1], 9 * EXTENT), 0);
+	leave_passthrough();
+	ck_assert_int_eq(rig_write(&other, data, 9000, 7 * EXTENT + 1), 9000);
+	rig_compare(&rig, sealer);
+	rig_file_close(&other);
+}
+END_TEST
+
+/* News of a flush is not worth an epoch, and nobody waits for it. */
+START_TEST(design_9_11_a_flush_does_not_begin_it)
+{
+	write_at(0);
+	capture_set_spool(sealer, 0, 1, CAPTURE_PASS);
+	ck_assert_int_eq(capture_flushed(c, 0), 0);
+	ck_assert_int_eq(mode(), CAPTURE_ON);
+}
+END_TEST
+
+START_TEST(design_9_12_a_change_from_outside_is_seen_while_writes_pass)
+{
+	struct capture *again;
+	struct err e = {0};
+
+	capture_set_spool(sealer, 0, 1, CAPTURE_PASS);
+	write_at(3 * EXTENT);
+	write_at(3 * EXTENT);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	leave();
+	ck_assert_int_eq(truncate(rig.path[0], EXTENT), 0);
+	ck_assert_int_eq(
+	    capture_attach(rig.home, &rig.group, CAPTURE_WRITER, &again, &e),
+	    -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "changed outside AIM"));
+	ck_assert_int_eq(capture_accept_volumes(rig.home, &rig.group, &e), 0);
+	enter();
+	{
+		struct capture_status s;
+
+		/* Marks do not tell what has changed. */
+		capture_status(sealer, &s);
+		ck_assert(s.suspect);
+	}
+}
+END_TEST
+
+START_TEST(design_9_11_a_crash_while_writes_pass)
+{
+	capture_set_spool(sealer, 0, 1, CAPTURE_PASS);
+	write_at(3 * EXTENT);
+	write_at(3 * EXTENT);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	write_at(7 * EXTENT);
+	reboot(1);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	ck_assert(is_marked(3) && is_marked(7) && !is_marked(5));
+}
+END_TEST
+
+static void
+write_much_more(void)
+{
+	int i;
+
+	for (i = 0; i < 9; i++)
+		(void)rig_write(
+		    &file, data, 60000, 5 * EXTENT + (uint64_t)i * 60000);
+}
+
+static const enum capture_step late_steps[] = {STEP_PASSING, STEP_COLD,
+    STEP_MARKED, STEP_HOT, STEP_PUBLISHED, STEP_ISSUED};
+
+/* Who switches to it, or passes, may be killed. */
+START_TEST(design_9_11_a_writer_dies_while_writes_pass)
+{
+	capture_set_spool(sealer, 0, 100000, CAPTURE_PASS);
+	ck_assert(child_dies(write_much_more, late_steps[_i]));
+	write_much_more();
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	ck_assert(is_marked(5));
+	/* A zeroing that is not in the stream as a whole need not be. */
+	capture_set_spool(sealer, 0, 0, CAPTURE_PASS);
+	leave_passthrough();
+	write_at(5 * EXTENT + 100);
+	rig_compare(&rig, sealer);
+}
+END_TEST
+
+static void
+zero_some(void)
+{
+	(void)rig_change(&file, OP_ZERO, 5 * EXTENT, 3 * MIB);
+}
+
+START_TEST(a_zeroing_whose_writer_died_is_settled_while_writes_pass)
+{
+	struct capture_status s;
+
+	write_at(5 * EXTENT + 4000);
+	ck_assert(child_dies(zero_some, STEP_ISSUED));
+	capture_set_spool(sealer, 0, 1, CAPTURE_PASS);
+	write_at(9 * EXTENT);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	write_at(5 * EXTENT + 8000); /* settles */
+	(void)rig_drain(&rig, sealer);
+	capture_status(sealer, &s);
+	ck_assert(!s.suspect);
+	ck_assert_uint_eq(s.completed, s.reserved);
+	capture_set_spool(sealer, 0, 0, CAPTURE_PASS);
+	leave_passthrough();
+	rig_compare(&rig, sealer);
+}
+END_TEST
+
+START_TEST(design_9_11_in_and_out_while_all_go_on)
+{
+	pthread_t writer[4];
+	int number[4], i, round, passed = 0;
+
+	capture_set_spool(sealer, 0, 200000, CAPTURE_PASS);
+	for (i = 0; i < 4; i++) {
+		number[i] = i;
+		ck_assert_int_eq(
+		    pthread_create(&writer[i], NULL, write_much, &number[i]),
+		    0);
+	}
+	for (round = 0; round < 8; round++) {
+		for (i = 0; i < 2000 && mode() != CAPTURE_PASSTHROUGH; i++)
+			clock_sleep_ms(1);
+		passed += mode() == CAPTURE_PASSTHROUGH;
+		leave_passthrough();
+	}
+	atomic_store(&stop, true);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(writer[i], NULL), 0);
+	ck_assert_int_eq(passed, 8);
+	capture_set_spool(sealer, 0, 0, CAPTURE_PASS);
+	leave_passthrough();
+	rig_compare(&rig, sealer);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -603,6 +856,17 @@ main(void)
 	tcase_add_loop_test(
 	    t, design_9_10_the_coordinator_dies_while_it_unmarks, 0, STEPS);
 	tcase_add_test(t, design_9_10_marks_hold_while_all_go_on);
+	tcase_add_test(t, design_9_11_writes_pass_when_the_spool_is_full);
+	tcase_add_test(t, design_9_11_all_volumes_of_a_group_pass_together);
+	tcase_add_test(t, design_9_11_a_flush_does_not_begin_it);
+	tcase_add_test(
+	    t, design_9_12_a_change_from_outside_is_seen_while_writes_pass);
+	tcase_add_test(t, design_9_11_a_crash_while_writes_pass);
+	tcase_add_loop_test(t, design_9_11_a_writer_dies_while_writes_pass, 0,
+	    (int)(sizeof(late_steps) / sizeof(late_steps[0])));
+	tcase_add_test(
+	    t, a_zeroing_whose_writer_died_is_settled_while_writes_pass);
+	tcase_add_test(t, design_9_11_in_and_out_while_all_go_on);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
