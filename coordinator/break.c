@@ -147,12 +147,13 @@ break_look(struct source *s)
 	reason = reason_of(s, &st);
 	if (reason != NULL) {
 		s->must_break = true;
+		s->break_passed = false;
 		s->break_marked = is_marked(&st);
 		set_reason(s, reason);
 	} else if (st.suspect && !s->must_break) {
 		/* Up to the gap everything is known; seal_one stops there.
 		 * Without one (a flush failed), after all that there is. */
-		s->break_marked = false;
+		s->break_marked = s->break_passed = false;
 		if (!s->gap)
 			set_reason(s, "a range could not be read, or a flush "
 				      "failed, at the source");
@@ -198,13 +199,14 @@ break_open(struct source *s, struct err *e)
 }
 
 /* Is it enough to copy in what is marked for this one? Not when its last
- * copy-in of everything has no durable end. */
+ * copy-in of everything has no durable end, unless its rest is in it. */
 static bool
 may_be_marked(const struct source *s, const struct job *j)
 {
 	bool ended = j->state == JOB_DONE && j->end <= s->tip.at.last;
+	bool kept = j->state == JOB_RUNNING && s->rest_kept;
 
-	return s->break_marked && (ended || j->marked);
+	return s->break_marked && (ended || kept || j->marked);
 }
 
 /* What was only asked for stays, but for how much. */
@@ -249,8 +251,10 @@ queue_recoveries(struct source *s, bool *any, struct err *e)
 			continue;
 		}
 		j->marked = may_be_marked(s, j);
+		/* With a part alone no mirror may begin. */
 		if (job_restart(s->home, j,
-			j->state == JOB_DONE ? COPYIN_RECOVERY : j->kind,
+			j->marked || j->state == JOB_DONE ? COPYIN_RECOVERY
+							  : j->kind,
 			e) < 0)
 			return -1;
 	}
@@ -348,7 +352,10 @@ break_run(struct source *s, struct err *e)
 		    s->group.name);
 	/* What a suspect volume holds may be marked nowhere. */
 	if (st.suspect)
-		s->break_marked = false;
+		s->break_marked = s->break_passed = false;
+	s->rest_kept = false;
+	if (s->break_passed && passing_keep_rest(s, e) < 0)
+		return err_at(e, "begin a new epoch");
 	if (source_has_tip(s) && store_note(s, false, e) < 0)
 		return -1;
 	if (queue_recoveries(s, &any, e) < 0 || capture_anew(s, any, e) < 0)
@@ -356,7 +363,9 @@ break_run(struct source *s, struct err *e)
 	if (source_has_tip(s) && store_note(s, true, e) < 0)
 		return -1;
 	s->breaking = source_has_tip(s);
-	s->break_marked = false; /* that was so of this break alone */
+	/* That was so of this break alone. */
+	s->break_marked = s->break_passed = s->rest_kept = false;
+	s->held = true;
 	s->must_break = false;
 	s->gap = false;
 	s->window_known = false;

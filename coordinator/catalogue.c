@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #define CATALOGUE_ID 0x41494d43 /* "AIMC" */
-#define CATALOGUE_VERSION 1
+#define CATALOGUE_VERSION 2
 #define CATALOGUE_LIMIT ((size_t)256 << 20)
 #define COPY_NAME "catalogue.copy"
 
@@ -28,7 +28,7 @@ static const char schema[] =
     "CREATE TABLE source("
     " uuid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
     " stream TEXT NOT NULL UNIQUE, spool_limit INTEGER NOT NULL,"
-    " spool_fail INTEGER NOT NULL, seal_age_ms INTEGER NOT NULL,"
+    " spool_policy INTEGER NOT NULL, seal_age_ms INTEGER NOT NULL,"
     " heartbeat_ms INTEGER NOT NULL, retention_ms INTEGER NOT NULL,"
     " codec INTEGER NOT NULL, exported INTEGER NOT NULL) STRICT;"
     "CREATE TABLE volume("
@@ -157,8 +157,35 @@ check_content(sqlite3 *db, struct err *e)
 	return 0;
 }
 
+/* Version 1 knew two policies, in a column that said yes or no. */
+static const char from_1[] =
+    "ALTER TABLE source RENAME COLUMN spool_fail TO spool_policy;"
+    "UPDATE source SET spool_policy=spool_policy+1;"
+    "PRAGMA user_version=2;";
+
+/* Whole or not at all; what an earlier release has set stays. */
 static int
-check_identity(struct catalogue *c, struct err *e)
+upgrade(struct catalogue *c, bool write, struct err *e)
+{
+	int64_t version;
+
+	if (!write)
+		return err_set(e, ERR_REFUSED,
+		    "catalogue.db was made by an earlier release: it is "
+		    "brought up to date when this one's aim-coordinator is "
+		    "started");
+	if (catalogue_begin(c, e) < 0 ||
+	    number_of(c->db, "PRAGMA user_version", &version, e) < 0)
+		return -1;
+	/* Somebody else may have been quicker. */
+	if (version < 2 && sql_exec(c->db, from_1, e) < 0)
+		return err_at(e, "bring it up to date");
+	log_info("catalogue.db of an earlier release was brought up to date");
+	return catalogue_commit(c, e);
+}
+
+static int
+check_identity(struct catalogue *c, bool write, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
 	int64_t id, version, settings;
@@ -172,7 +199,7 @@ check_identity(struct catalogue *c, struct err *e)
 		return err_set(e, ERR_CORRUPT,
 		    "catalogue.db is not a catalogue of AIM, or was never "
 		    "finished");
-	if (version != CATALOGUE_VERSION)
+	if (version < 1 || version > CATALOGUE_VERSION)
 		return err_set(e, ERR_REFUSED,
 		    "catalogue.db has version %jd; this release knows %d: use "
 		    "the release that wrote it, or a newer one",
@@ -196,7 +223,7 @@ check_identity(struct catalogue *c, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "catalogue.db belongs to another site than state/site; if "
 		    "an 'init --adopt' was interrupted, run it again");
-	return 0;
+	return version < CATALOGUE_VERSION ? upgrade(c, write, e) : 0;
 }
 
 /* "UUID NAME" lines for `run`, which works without rights to the rest. */
@@ -254,7 +281,7 @@ catalogue_open(
 		    h->path, shell_word(h->path, home, sizeof(home)), home,
 		    h->site_name);
 	if (open_db(h, write, false, &c, &why) < 0 ||
-	    check_identity(c, &why) < 0) {
+	    check_identity(c, write, &why) < 0) {
 		if (why.kind == ERR_CORRUPT)
 			return err_set(e, ERR_CORRUPT,
 			    "%s; no data is lost by it: stop the coordinator "
@@ -283,7 +310,7 @@ catalogue_create(struct home *h, struct err *e)
 	if (number_of(c->db, "PRAGMA application_id", &id, e) < 0)
 		return -1;
 	if (id == CATALOGUE_ID)
-		return check_identity(c, e);
+		return check_identity(c, true, e);
 	(void)snprintf(pragma, sizeof(pragma),
 	    "PRAGMA application_id=%d; PRAGMA user_version=%d;", CATALOGUE_ID,
 	    CATALOGUE_VERSION);

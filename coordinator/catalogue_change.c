@@ -17,9 +17,9 @@ catalogue_add_group(
     struct catalogue *c, const struct group_config *g, struct err *e)
 {
 	return sql_run(c->db, e,
-	    "INSERT INTO source VALUES(?,?,?,?,?,?,?,?,?,?)", "utuibiiiib",
+	    "INSERT INTO source VALUES(?,?,?,?,?,?,?,?,?,?)", "utuiiiiiib",
 	    &g->uuid, g->name, &g->stream, (int64_t)g->spool_limit,
-	    (int)g->spool_fail, (int64_t)g->seal_age_ms,
+	    (int64_t)g->spool_policy, (int64_t)g->seal_age_ms,
 	    (int64_t)g->heartbeat_ms, (int64_t)g->retention_ms,
 	    (int64_t)g->codec, (int)g->exported);
 }

@@ -89,16 +89,18 @@ is_small(int64_t n)
 static int
 load_group(sqlite3_stmt *st, struct group_config *g, struct err *e)
 {
-	int64_t limit, age, beat, keep, codec;
+	int64_t limit, policy, age, beat, keep, codec;
 
-	if (sql_row(st, e, "utuibiiiib", &g->uuid, g->name, sizeof(g->name),
-		&g->stream, &limit, &g->spool_fail, &age, &beat, &keep, &codec,
+	if (sql_row(st, e, "utuiiiiiib", &g->uuid, g->name, sizeof(g->name),
+		&g->stream, &limit, &policy, &age, &beat, &keep, &codec,
 		&g->exported) < 0)
 		return -1;
-	if (limit < 0 || !is_small(age) || !is_small(beat) || !is_small(keep) ||
+	if (limit < 0 || policy < CAPTURE_BLOCK || policy > CAPTURE_PASS ||
+	    !is_small(age) || !is_small(beat) || !is_small(keep) ||
 	    codec < CODEC_NONE || codec > CODEC_ZSTD)
 		return impossible(e, "settings", g->name);
 	g->spool_limit = (uint64_t)limit;
+	g->spool_policy = (enum capture_policy)policy;
 	g->seal_age_ms = (uint32_t)age;
 	g->heartbeat_ms = (uint32_t)beat;
 	g->retention_ms = (uint32_t)keep;
@@ -113,7 +115,7 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 	int more;
 
 	if (sql_open(c->db, &st, e,
-		"SELECT uuid, name, stream, spool_limit, spool_fail,"
+		"SELECT uuid, name, stream, spool_limit, spool_policy,"
 		" seal_age_ms, heartbeat_ms, retention_ms, codec, exported"
 		" FROM source ORDER BY name",
 		"") < 0)

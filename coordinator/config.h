@@ -6,6 +6,7 @@
 #ifndef COORDINATOR_CONFIG_H
 #define COORDINATOR_CONFIG_H
 
+#include "aimdriver/capture.h"
 #include "common/name.h"
 #include "common/uuid.h"
 #include "fileformat/pairing.h"
@@ -27,8 +28,8 @@ struct volume_config {
 struct group_config {
 	char name[NAME_LIMIT];
 	struct uuid uuid, stream;
-	uint64_t spool_limit;  /* bytes; 0: none */
-	bool spool_fail;       /* else block */
+	uint64_t spool_limit; /* bytes; 0: none */
+	enum capture_policy spool_policy;
 	uint32_t seal_age_ms;  /* default 1000 */
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */

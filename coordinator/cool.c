@@ -45,6 +45,7 @@ end_recovery(struct source *s, struct err *e)
 		return err_at(e, "end the recovery");
 	extents_release(&s->extents);
 	s->recovering = false;
+	passing_recovered(s);
 	return 0;
 }
 
@@ -113,8 +114,10 @@ cool_step(struct source *s, struct err *e)
 
 	if (s->must_break || s->gap || s->tip_unsure)
 		return PART_NOT_NOW;
-	if (s->recovering)
+	if (s->recovering) {
+		k->under_way = false;
 		return end_recovery(s, e);
+	}
 	capture_status(s->capture, &st);
 	if (st.mode != CAPTURE_ON) {
 		k->under_way = false;

@@ -420,12 +420,20 @@ int
 copyin_step(struct source *s, struct err *e)
 {
 	uint64_t now = clock_mono_ns();
+	struct capture_status st;
 	int did;
 
-	if (s->must_break || s->gap || s->tip_unsure ||
-	    backoff_wait_ms(&s->copyin_backoff, now) > 0)
+	capture_status(s->capture, &st);
+	if (st.mode == CAPTURE_PASSTHROUGH || s->must_break || s->gap ||
+	    s->tip_unsure || backoff_wait_ms(&s->copyin_backoff, now) > 0)
 		return PART_NOT_NOW;
 	did = step(s, e);
+	if (did < 0) {
+		capture_status(s->capture, &st);
+		/* The spool is full again: a new epoch begins it anew. */
+		if (st.mode == CAPTURE_PASSTHROUGH)
+			return PART_NOT_NOW;
+	}
 	if (did < 0)
 		backoff_fail(&s->copyin_backoff, now);
 	else

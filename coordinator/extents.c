@@ -195,6 +195,29 @@ extents_drop(struct extents *x, uint32_t volume, uint64_t extent)
 		    (uint8_t) ~(1u << extent % 8);
 }
 
+int
+extents_cut(struct extents *x, uint32_t volume, uint64_t off, uint64_t size,
+    struct err *e)
+{
+	struct extent_map *m = &x->map[volume];
+	uint64_t first = capture_extent_of(off), i;
+
+	if (first == 0)
+		return 0;
+	if (m->all) {
+		uint64_t end = capture_extent_of(size - 1) + 1;
+
+		if (room_for(m, end, e) < 0)
+			return -1;
+		for (i = first; i < end; i++)
+			m->bits[i / 8] |= (uint8_t)(1u << i % 8);
+		m->all = false;
+	}
+	for (i = 0; i < first; i++)
+		extents_drop(x, volume, i);
+	return 0;
+}
+
 uint64_t
 extents_bytes(const struct extents *x, uint32_t volume, uint64_t size)
 {

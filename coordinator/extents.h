@@ -42,6 +42,10 @@ bool extents_next(const struct extents *x, uint32_t volume, uint64_t off,
     uint64_t *from, uint64_t *to);
 /* Takes an extent out again; one of a volume of which all counts stays. */
 void extents_drop(struct extents *x, uint32_t volume, uint64_t extent);
+/* Takes out what is before `off`; where all of a volume counts, what is left
+ * of it goes up to `size`, at least 1. */
+int extents_cut(struct extents *x, uint32_t volume, uint64_t off, uint64_t size,
+    struct err *e) CHECKED;
 /* Bytes of a volume of `size` bytes that are in it. */
 uint64_t extents_bytes(const struct extents *x, uint32_t volume, uint64_t size);
 

@@ -55,6 +55,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/http_worker.c coordinator/http_worker.h \
 	coordinator/job.c coordinator/job.h \
 	coordinator/need.c coordinator/need.h \
+	coordinator/passing.c \
 	coordinator/prune.c coordinator/rate.c coordinator/rate.h \
 	coordinator/secret.c coordinator/secret.h \
 	coordinator/s3_compare.c coordinator/s3_credentials.c \

@@ -136,6 +136,7 @@ remove_oldest(struct source *s, struct err *e)
 		return err_sys(e, "prune %s", name);
 	kept = s->oldest.file_len - copied;
 	s->spool_bytes -= kept < s->spool_bytes ? kept : s->spool_bytes;
+	passing_pruned(s, kept);
 	s->files -= s->files > 1;
 	s->counted_out =
 	    (struct walk){.at = s->oldest.at, .in_copyin = in_copyin};

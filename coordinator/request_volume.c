@@ -129,6 +129,17 @@ spool_limit(struct change *ch, uint64_t *out, struct err *e)
 	return 0;
 }
 
+/* 0: there is no such policy. */
+static int
+spool_policy(const char *name)
+{
+	if (name[0] == 0 || strcmp(name, "passthrough") == 0)
+		return CAPTURE_PASS;
+	if (strcmp(name, "block") == 0)
+		return CAPTURE_BLOCK;
+	return strcmp(name, "fail") == 0 ? CAPTURE_FAIL : 0;
+}
+
 static int
 make_group(
     struct change *ch, const char *name, struct group_config *g, struct err *e)
@@ -144,10 +155,11 @@ make_group(
 		    "name with --group",
 		    name);
 	(void)snprintf(g->name, sizeof(g->name), "%s", name);
-	g->spool_fail = strcmp(policy, "fail") == 0;
-	if (policy[0] != 0 && !g->spool_fail && strcmp(policy, "block") != 0)
+	g->spool_policy = spool_policy(policy);
+	if (g->spool_policy == 0)
 		return err_set(e, ERR_REFUSED,
-		    "spool policy '%s': it is 'block' or 'fail'", policy);
+		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",
+		    policy);
 	g->codec = strcmp(codec, "zlib") == 0 ? CODEC_ZLIB : CODEC_NONE;
 	if (codec[0] != 0 && g->codec == CODEC_NONE &&
 	    strcmp(codec, "none") != 0)

@@ -90,13 +90,33 @@ next_backoff(struct trouble *t, const struct err *e)
 	return t->backoff_ms - chance % (t->backoff_ms / 4);
 }
 
-/* Said once, as long as it stays the same. */
 static void
-tell_trouble(struct role *r, struct trouble *t, const struct err *e)
+report(const struct role *r, struct trouble *t, const char *text)
 {
 	char line[sizeof(r->name) + sizeof(t->last) + 2];
 	int n;
 
+	if (t->report < 0)
+		return;
+	n = snprintf(line, sizeof(line), "%s%c%s", r->name, 0, text);
+	if (write(t->report, line, (size_t)n + 1) < 0)
+		t->report = -1; /* nobody listens any more */
+}
+
+static void
+report_event(const struct role *r, struct trouble *t)
+{
+	const char *event =
+	    r->kind == ROLE_SOURCE ? source_event(r->work) : NULL;
+
+	if (event != NULL)
+		report(r, t, event);
+}
+
+/* Said once, as long as it stays the same. */
+static void
+tell_trouble(struct role *r, struct trouble *t, const struct err *e)
+{
 	if (strcmp(t->last, e->text) == 0)
 		return;
 	(void)strcpy(t->last, e->text);
@@ -104,11 +124,7 @@ tell_trouble(struct role *r, struct trouble *t, const struct err *e)
 		log_warn("%s; trying again", e->text);
 	else
 		log_error("%s", e->text);
-	if (t->report < 0)
-		return;
-	n = snprintf(line, sizeof(line), "%s%c%s", r->name, 0, e->text);
-	if (write(t->report, line, (size_t)n + 1) < 0)
-		t->report = -1; /* nobody listens any more */
+	report(r, t, e->text);
 }
 
 static void
@@ -156,6 +172,7 @@ role_live(struct role *r, struct home *h, int report)
 		int did = role_pass(r, &e);
 
 		pulse_beat();
+		report_event(r, &t);
 		if (did < 0) {
 			tell_trouble(r, &t, &e);
 			if (e.kind == ERR_FATAL)

@@ -43,6 +43,8 @@ int source_open(struct home *h, const struct group_config *g,
     const struct destination_config *destinations, uint32_t count,
     struct source **out, struct err *e) CHECKED;
 int source_pass(struct source *s, struct err *e) CHECKED;
+/* What has happened that the operator should find later; NULL: nothing new. */
+const char *source_event(struct source *s);
 void source_wait(struct source *s, uint32_t wait_ms);
 void source_close(struct source *s);
 /* Seals everything that is settled now, whatever its age, and prunes. */

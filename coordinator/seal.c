@@ -40,7 +40,7 @@ disbelieve(struct source *s, const struct err *why)
 	if (why == NULL || why->kind != ERR_CORRUPT)
 		return -1;
 	s->must_break = true;
-	s->break_marked = false;
+	s->break_marked = s->break_passed = false;
 	(void)snprintf(s->break_reason, sizeof(s->break_reason), "%.*s",
 	    (int)sizeof(s->break_reason) - 1, why->text);
 	return -1;

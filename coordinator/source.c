@@ -111,14 +111,18 @@ attach(struct source *s, const struct group_config *g, struct err *e)
 uint64_t
 source_spool(const struct source *s)
 {
-	return s->files < 2 ? 0 : s->spool_bytes;
+	uint64_t sent = s->held && s->sent_known ? s->sent_bytes : 0;
+
+	if (s->files < 2 || s->spool_bytes <= sent)
+		return 0;
+	return s->spool_bytes - sent;
 }
 
 static void
 publish_spool(struct source *s)
 {
 	capture_set_spool(s->capture, source_spool(s), s->group.spool_limit,
-	    s->group.spool_fail ? CAPTURE_FAIL : CAPTURE_BLOCK);
+	    s->group.spool_policy);
 }
 
 /* Without its key nothing is sealed: never in the open instead. */
@@ -173,6 +177,7 @@ source_open(struct home *h, const struct group_config *g,
 	s->home = h;
 	s->sealed.dir = -1;
 	s->window_limit = COPYIN_WINDOW;
+	s->held = true; /* until their acknowledgements say otherwise */
 	s->cooling.keep = COOL_KEEP;
 	s->cooling.rest_ms = COOL_REST_MS;
 	if (copy_config(s, g, destinations, count, &why) < 0 ||
@@ -354,6 +359,7 @@ source_pass(struct source *s, struct err *e)
 		did = true;
 		(void)run_part(s, PART_SEAL, break_or_seal);
 	}
+	did = run_part(s, PART_PASSING, passing_step) || did;
 	did = run_part(s, PART_HEARTBEAT, heartbeat) || did;
 	did = run_part(s, PART_CLOSE, close_idle) || did;
 	did = run_part(s, PART_COOL, cool_step) || did;

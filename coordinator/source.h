@@ -7,6 +7,7 @@
  *   seal.c    captured runs -> files         break.c   what ends an epoch
  *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
  *   cool.c    marks of the activity log that are no longer needed
+ *   passing.c writes that pass while the spool is full
  *   source_note.c  state/<group>.source
  */
 #ifndef COORDINATOR_SOURCE_H
@@ -36,6 +37,7 @@ enum source_part {
 	PART_HEARTBEAT,
 	PART_CLOSE,
 	PART_COOL,
+	PART_PASSING,
 	PART_PRUNE,
 	SOURCE_PARTS,
 };
@@ -50,6 +52,15 @@ struct cooling {
 	uint64_t next_ns; /* monotonic: not before */
 	uint64_t keep;	  /* so many marks do not matter */
 	uint32_t rest_ms; /* from cooling to taking away, and between rounds */
+};
+
+/* Mode PASSTHROUGH as the coordinator sees it (passing.c). */
+struct passing {
+	bool on, was_off;
+	uint64_t acks;	   /* counters of all acknowledgements, before it */
+	uint64_t next_ns;  /* monotonic: it is not left before */
+	uint32_t wait_ms;  /* doubled by each recovery that failed */
+	const char *event; /* to be told once; NULL: none */
 };
 
 struct source {
@@ -75,12 +86,18 @@ struct source {
 	struct walk counted_out; /* the file before the oldest */
 	uint64_t files;
 	uint64_t spool_bytes; /* in sealed/, copied-in content left out */
+	bool held;	      /* mirrors hold back what they have stored */
+	bool sent_known;      /* the next two are so */
+	struct walk sent;     /* up to where all have stored */
+	uint64_t sent_bytes;  /* of spool_bytes, up to there */
 	uint64_t first_seen, first_seen_ns; /* oldest unsealed transaction */
 
 	bool breaking;	   /* the next file opens an epoch */
 	bool must_break;   /* seal nothing before break_run has succeeded */
 	bool gap;	   /* seal up to a gap, then break */
 	bool break_marked; /* what is marked is all that may be missing */
+	bool break_passed; /* and all else that was captured is sealed */
+	bool rest_kept;	   /* what a copy-in had still to do is in `extents` */
 	char break_reason[SOURCE_REASON];
 	uint64_t break_ns; /* monotonic: the last one; 0: none yet */
 	uint32_t break_wait_ms;
@@ -94,6 +111,7 @@ struct source {
 	bool recovering;	/* until every recovery's END is durable */
 	struct extents extents; /* what they copy in */
 	struct cooling cooling;
+	struct passing passing;
 
 	uint64_t prune_ns;	/* monotonic: next look */
 	uint64_t flushed;	/* volumes flushed past this transaction */
@@ -109,9 +127,13 @@ struct source {
 };
 
 bool source_has_tip(const struct source *s);
-/* Bytes that wait here, for the spool limit. The last file is never pruned:
+/*
+ * Bytes that wait here, for the spool limit. The last file is never pruned:
  * alone it does not count, or a spool smaller than that would be full for
- * ever. */
+ * ever. While mirrors hold back what comes after a break, until the recovery's
+ * END, what they have stored does not count, or there would never be room for
+ * that recovery.
+ */
 uint64_t source_spool(const struct source *s);
 /* The gravest trouble there is; NULL: none. */
 const struct err *source_trouble(const struct source *s);
@@ -168,6 +190,23 @@ uint32_t copyin_percent(const struct source *s);
 /* One step of design 9.10; also lets go of the extents of a recovery whose END
  * is durable: 1, 0, -1, or PART_NOT_NOW. */
 int cool_step(struct source *s, struct err *e) CHECKED;
+
+/* ---- passing.c ---- */
+/* Design 9.11: notices that writes pass, and begins a new epoch once there is
+ * room again: 1, 0, -1, or PART_NOT_NOW. */
+int passing_step(struct source *s, struct err *e) CHECKED;
+/* Works out held, sent and sent_bytes afresh. */
+int passing_look(struct source *s, struct err *e) CHECKED;
+/* The oldest file, with `kept` bytes of the spool, goes. */
+void passing_pruned(struct source *s, uint64_t kept);
+/* A recovery is complete: the next one waits no longer than the first. */
+void passing_recovered(struct source *s);
+/*
+ * Nothing of the stream is missing, so what a copy-in under way has brought is
+ * good: what it has not brought yet is noted, durably, for the next one. Sets
+ * rest_kept.
+ */
+int passing_keep_rest(struct source *s, struct err *e) CHECKED;
 
 /* ---- prune.c ---- */
 /* Removes what nobody needs: 1 when something was removed, 0, -1, or

@@ -38,6 +38,8 @@ state_of(const struct source *s, const struct capture_status *st)
 	bool base = false, any = false;
 	uint32_t i;
 
+	if (st->mode == CAPTURE_PASSTHROUGH && !st->needs_recovery)
+		return "passthrough";
 	if (s->must_break || s->breaking || st->needs_recovery)
 		return "unclean";
 	if (st->suspect)

@@ -176,5 +176,6 @@ source_find_tip(struct source *s, struct err *e)
 	}
 	s->tip_unsure = false;
 	s->window_known = false;
+	s->sent_known = false;
 	return 0;
 }

@@ -45,6 +45,19 @@ volumes_json(struct json *j, const struct group_config *g)
 	json_array_end(j);
 }
 
+static const char *
+policy_name(const struct group_config *g)
+{
+	switch (g->spool_policy) {
+	case CAPTURE_BLOCK:
+		return "block";
+	case CAPTURE_FAIL:
+		return "fail";
+	default:
+		return "passthrough";
+	}
+}
+
 static void
 groups_json(struct json *j, const struct snapshot *s)
 {
@@ -58,7 +71,7 @@ groups_json(struct json *j, const struct snapshot *s)
 		uuid_field(j, "stream", &g->stream);
 		json_bool(j, "exported", g->exported);
 		json_number(j, "spool_limit", g->spool_limit);
-		json_text(j, "spool_policy", g->spool_fail ? "fail" : "block");
+		json_text(j, "spool_policy", policy_name(g));
 		json_text(j, "compress", codec_name(g->codec));
 		json_bool(j, "encrypted", g->encrypted);
 		volumes_json(j, g);
@@ -225,7 +238,7 @@ groups_text(const struct snapshot *s)
 
 		(void)printf("%-14s %8u %-9s %15ju %-6s %s\n", g->name,
 		    g->volume_count, g->exported ? "yes" : "no",
-		    (uintmax_t)g->spool_limit, g->spool_fail ? "fail" : "block",
+		    (uintmax_t)g->spool_limit, policy_name(g),
 		    uuid_text(&g->uuid, uuid));
 	}
 }

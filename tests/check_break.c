@@ -551,6 +551,238 @@ START_TEST(a_recovery_begins_whatever_fails)
 }
 END_TEST
 
+/* ---- the spool limit (design 9.11) ---- */
+
+#define LIMIT (UINT64_C(1) << 20)
+
+static void
+acknowledge_all(void)
+{
+	struct ack a;
+
+	kit_fill_ack(&k, 0, &a);
+	a.stored = a.applied = a.durable = s->tip.at;
+	kit_save_ack(&k, 0, &a);
+}
+
+static void
+setup_spool(void)
+{
+	setup_large();
+	k.group.spool_limit = LIMIT;
+	k.group.spool_policy = CAPTURE_PASS;
+	cool_down();
+	ck_assert(kit_replay(&k, s->sealed.dir));
+	acknowledge_all();
+	source_close(s);
+	s = kit_source(&k);
+	s->prune_ns = 0;
+	kit_pass(s);
+}
+
+static enum capture_mode
+mode(void)
+{
+	struct capture_status st;
+
+	capture_status(s->capture, &st);
+	return st.mode;
+}
+
+/* Writes to that extent until nothing is captured any more. */
+static void
+fill_spool(uint64_t extent)
+{
+	static uint8_t much[200000];
+	int i;
+
+	rig_fill(much, sizeof(much), extent + s->tip.at.last);
+	for (i = 0; i < 20 && mode() == CAPTURE_ON; i++)
+		ck_assert_int_eq(
+		    rig_write(&file, much, sizeof(much),
+			extent * CAPTURE_EXTENT + (uint64_t)i * sizeof(much)),
+		    sizeof(much));
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+}
+
+static void
+pass_and_seal(void)
+{
+	struct err e = {0};
+
+	s->prune_ns = 0;
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	kit_pass(s);
+}
+
+START_TEST(design_9_11_passthrough_is_left_when_there_is_room)
+{
+	uint64_t copied = k.copied + k.zeroed;
+
+	fill_spool(3);
+	pass_and_seal();
+	ck_assert_str_eq(source_event(s), "the spool is full: writes pass "
+					  "without being captured, what they "
+					  "change is remembered");
+	ck_assert_ptr_null(source_event(s));
+	write_to(1); /* passes */
+	/* No acknowledgement, no room: it stays. */
+	s->passing.next_ns = 0;
+	pass_and_seal();
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	(void)kit_follow(&k, s->sealed.dir);
+	ck_assert_uint_eq(k.breaks, 0);
+	/* An acknowledgement, but not yet the time. */
+	acknowledge_all();
+	s->passing.next_ns = UINT64_MAX;
+	pass_and_seal();
+	ck_assert_uint_lt(source_spool(s), LIMIT / 2);
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	s->passing.next_ns = 0;
+	pass_and_seal();
+	ck_assert_int_eq(mode(), CAPTURE_ON);
+	pass_and_seal();
+	ck_assert(kit_follow(&k, s->sealed.dir));
+	ck_assert_uint_eq(k.breaks, 1);
+	ck_assert_uint_eq(k.copied + k.zeroed - copied, 2 * CAPTURE_EXTENT);
+	ck_assert(!s->recovering);
+	ck_assert_uint_eq(s->passing.wait_ms, 0);
+	ck_assert_ptr_nonnull(source_event(s));
+	write_to(5);
+	pass_and_seal();
+	ck_assert(kit_follow(&k, s->sealed.dir));
+}
+END_TEST
+
+START_TEST(design_9_11_room_without_a_fresh_word_is_not_enough)
+{
+	fill_spool(3);
+	pass_and_seal();
+	s->group.spool_limit = 100 * LIMIT;
+	s->passing.next_ns = 0;
+	pass_and_seal();
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	acknowledge_all();
+	pass_and_seal();
+	ck_assert_int_eq(mode(), CAPTURE_ON);
+}
+END_TEST
+
+START_TEST(design_9_11_each_recovery_that_fails_doubles_the_wait)
+{
+	uint32_t wait_ms = 0;
+	struct err e = {0};
+	int n;
+
+	for (n = 0; n < 4; n++) {
+		fill_spool(3);
+		pass_and_seal();
+		ck_assert(s->passing.on);
+		ck_assert_uint_ge(s->passing.wait_ms, 2 * wait_ms);
+		wait_ms = s->passing.wait_ms;
+		(void)kit_follow(&k, s->sealed.dir);
+		acknowledge_all();
+		s->passing.next_ns = 0;
+		s->prune_ns = 0;
+		s->break_ns = 0;
+		while (mode() == CAPTURE_PASSTHROUGH)
+			ck_assert_int_ge(source_pass(s, &e), 0);
+		ck_assert(s->recovering);
+		write_to((uint64_t)n);
+		/* Its copy-in has not ended when the spool is full again. */
+	}
+	fill_spool(4);
+	pass_and_seal();
+	(void)kit_follow(&k, s->sealed.dir);
+	acknowledge_all();
+	s->passing.next_ns = 0;
+	s->break_ns = 0;
+	pass_and_seal();
+	pass_and_seal();
+	ck_assert(kit_follow(&k, s->sealed.dir));
+	ck_assert(!s->recovering);
+	ck_assert_uint_eq(s->passing.wait_ms, 0);
+}
+END_TEST
+
+/* What it has brought is good; only the rest, and what writes have changed
+ * while they passed, is copied in. A mirror must not begin with that. */
+START_TEST(design_9_11_a_base_goes_on_where_it_was)
+{
+	uint64_t copied = k.copied + k.zeroed;
+	struct err e = {0};
+
+	kit_base(&k);
+	OK(source_jobs(s, true, &e));
+	while (s->jobs[0].off < 2 * CAPTURE_EXTENT)
+		ck_assert_int_ge(copyin_step(s, &e), 0);
+	fill_spool(3);
+	write_to(0);
+	pass_and_seal();
+	ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+	(void)kit_follow(&k, s->sealed.dir);
+	ck_assert_uint_eq(k.copied + k.zeroed - copied, 2 * CAPTURE_EXTENT);
+	acknowledge_all();
+	s->prune_ns = 0;
+	s->passing.next_ns = 0;
+	while (mode() == CAPTURE_PASSTHROUGH)
+		ck_assert_int_ge(source_pass(s, &e), 0);
+	ck_assert(s->jobs[0].marked);
+	ck_assert_int_eq(s->jobs[0].kind, COPYIN_RECOVERY);
+	if (_i == 1)
+		crash(7, false);
+	pass_and_seal();
+	ck_assert(kit_follow(&k, s->sealed.dir));
+	ck_assert_uint_eq(
+	    k.copied + k.zeroed - copied, (2 + 5) * CAPTURE_EXTENT);
+	ck_assert_uint_eq(s->jobs[0].state, JOB_DONE);
+	ck_assert(!s->recovering);
+}
+END_TEST
+
+/* Each call on the way out fails, and the coordinator ends there; or the
+ * machine does. */
+START_TEST(design_9_11_passthrough_is_left_whatever_fails)
+{
+	struct ladder l = {.op = -1, .trouble = EIO, .stays = true};
+	struct err e = {0};
+	int n;
+
+	fill_spool(3);
+	write_to(1);
+	pass_and_seal();
+	(void)kit_follow(&k, s->sealed.dir);
+	acknowledge_all();
+	s->prune_ns = 0;
+	kit_pass(s);
+	s->passing.next_ns = 0;
+	l.rung = _i / 2 * 3;
+	ladder_set(&l);
+	for (n = 0; n < 20; n++)
+		(void)!source_pass(s, &e);
+	ladder_unset();
+	write_to(2);
+	if (_i % 2 == 0)
+		crash((uint8_t)(1 + _i), false);
+	else {
+		source_close(s);
+		s = kit_source(&k);
+	}
+	for (n = 0; n < 4; n++) {
+		(void)kit_follow(&k, s->sealed.dir);
+		acknowledge_all();
+		pass_and_seal();
+		s->passing.next_ns = 0;
+		acknowledge_all();
+		s->break_ns = 0;
+	}
+	ck_assert_int_eq(mode(), CAPTURE_ON);
+	ck_assert(kit_follow(&k, s->sealed.dir));
+	ck_assert(!s->recovering);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -584,6 +816,17 @@ main(void)
 	    t, a_list_of_extents_that_is_damaged_means_everything, 0, 3);
 	tcase_add_test(t, a_base_that_has_no_end_is_begun_again_whole);
 	tcase_add_loop_test(t, a_recovery_begins_whatever_fails, 0, 7);
+	suite_add_tcase(suite, t);
+	t = tcase_create("spool");
+	tcase_add_checked_fixture(t, setup_spool, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, design_9_11_passthrough_is_left_when_there_is_room);
+	tcase_add_test(t, design_9_11_room_without_a_fresh_word_is_not_enough);
+	tcase_add_test(
+	    t, design_9_11_each_recovery_that_fails_doubles_the_wait);
+	tcase_add_loop_test(t, design_9_11_a_base_goes_on_where_it_was, 0, 2);
+	tcase_add_loop_test(
+	    t, design_9_11_passthrough_is_left_whatever_fails, 0, 16);
 	suite_add_tcase(suite, t);
 	return unit_run(suite);
 }

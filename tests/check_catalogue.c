@@ -5,6 +5,7 @@
 #include "common/io.h"
 #include "tests/site_rig.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -34,7 +35,7 @@ static struct group_config
 a_group(const char *name)
 {
 	struct group_config g = {.spool_limit = UINT64_C(1) << 40,
-	    .spool_fail = true,
+	    .spool_policy = CAPTURE_FAIL,
 	    .seal_age_ms = 1000,
 	    .heartbeat_ms = 30000,
 	    .retention_ms = 7,
@@ -145,7 +146,7 @@ START_TEST(what_is_put_in_comes_out)
 	ck_assert_uint_eq(s.group_count, 1);
 	ck_assert_str_eq(s.groups[0].name, "shop");
 	ck_assert(uuid_equal(&s.groups[0].stream, &g.stream));
-	ck_assert(s.groups[0].spool_fail);
+	ck_assert_int_eq(s.groups[0].spool_policy, CAPTURE_FAIL);
 	ck_assert(s.groups[0].exported);
 	ck_assert_uint_eq(s.groups[0].spool_limit, UINT64_C(1) << 40);
 	ck_assert_uint_eq(s.groups[0].retention_ms, 7);
@@ -331,6 +332,46 @@ START_TEST(an_older_catalogue_is_read_and_brought_up)
 }
 END_TEST
 
+/* As the release before has left it. */
+START_TEST(an_earlier_catalogue_is_brought_up_to_date)
+{
+	struct group_config blocks = a_group("blocks"),
+			    fails = a_group("fails");
+	AUTO(snapshot_release) struct snapshot s = {0};
+	struct catalogue *c = open_for_change();
+	sqlite3 *db;
+	char path[PATH_MAX + 16];
+
+	blocks.spool_policy = CAPTURE_BLOCK;
+	ck_assert_int_eq(catalogue_add_group(c, &blocks, &e), 0);
+	ck_assert_int_eq(catalogue_add_group(c, &fails, &e), 0);
+	ck_assert_int_eq(catalogue_commit(c, &e), 0);
+	catalogue_close(c);
+	(void)snprintf(path, sizeof(path), "%s/catalogue.db", rig.home.path);
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_int_eq(
+	    sqlite3_exec(db,
+		"ALTER TABLE source RENAME COLUMN spool_policy TO spool_fail;"
+		"UPDATE source SET spool_fail=spool_fail-1;"
+		"PRAGMA user_version=1;",
+		NULL, NULL, NULL),
+	    SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+	/* Who only reads changes nothing. */
+	ck_assert_int_eq(catalogue_open(&rig.home, false, &c, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	ck_assert_ptr_nonnull(strstr(e.text, "earlier release"));
+	ck_assert_int_eq(catalogue_open(&rig.home, true, &c, &e), 0);
+	catalogue_close(c);
+	load(&s);
+	ck_assert_uint_eq(s.group_count, 2);
+	ck_assert_str_eq(s.groups[0].name, "blocks");
+	ck_assert_int_eq(s.groups[0].spool_policy, CAPTURE_BLOCK);
+	ck_assert_str_eq(s.groups[1].name, "fails");
+	ck_assert_int_eq(s.groups[1].spool_policy, CAPTURE_FAIL);
+}
+END_TEST
+
 START_TEST(another_sites_catalogue_is_refused)
 {
 	ck_assert_int_eq(uuid_make(&rig.home.site, &e), 0);
@@ -385,6 +426,7 @@ main(void)
 	tcase_add_test(t, a_catalogue_in_order_is_not_replaced);
 	tcase_add_test(t, a_newer_catalogue_is_refused);
 	tcase_add_test(t, an_older_catalogue_is_read_and_brought_up);
+	tcase_add_test(t, an_earlier_catalogue_is_brought_up_to_date);
 	tcase_add_test(t, another_sites_catalogue_is_refused);
 	tcase_add_test(t, history_is_bounded);
 	suite_add_tcase(s, t);

@@ -237,7 +237,7 @@ START_TEST(a_spool_smaller_than_one_file_is_not_full_for_ever)
 
 	source_close(s);
 	k.group.spool_limit = 50;
-	k.group.spool_fail = true;
+	k.group.spool_policy = CAPTURE_FAIL;
 	s = kit_source(&k);
 	c = rig_attach(&k.rig, CAPTURE_WRITER);
 	rig_file_open(&f, c, &k.rig, 0);
