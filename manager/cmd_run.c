@@ -158,8 +158,13 @@ warn(const struct group *g, const struct capture_status *s)
 	else if (s->needs_recovery)
 		(void)say(0,
 		    "group %s was not closed cleanly before this boot: its "
-		    "writes are not captured until the coordinator has begun "
-		    "to recover it",
+		    "writes are only remembered until the coordinator has "
+		    "begun to recover it",
+		    g->name);
+	else if (s->mode == CAPTURE_PASSTHROUGH)
+		(void)say(0,
+		    "the spool of group %s is full: its writes are not "
+		    "captured, only remembered, until there is room again",
 		    g->name);
 	else if (s->mode == CAPTURE_OFF)
 		(void)say(0,

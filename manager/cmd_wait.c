@@ -138,7 +138,9 @@ notice_break(struct wait *w, struct goal *g, const struct job *j)
 	if (!g->broken)
 		(void)fprintf(stderr,
 		    "aim-manager: the history of %s broke off (the source's "
-		    "host or disk failed); waiting until '%s' has recovered\n",
+		    "host or disk failed, or its spool was full); waiting "
+		    "until "
+		    "'%s' has recovered\n",
 		    w->group, g->name);
 	g->broken = g->pending = true;
 	g->number = 0;
@@ -368,7 +370,10 @@ look_at_recovery(struct wait *w)
 
 	capture_status(w->capture, &s);
 	(void)snprintf(w->at, sizeof(w->at), "recovery has not begun");
-	return s.needs_recovery ? NOT_YET : REACHED;
+	/* While writes pass, what is written now has no number: it is in the
+	 * copy-in that follows. */
+	return s.needs_recovery || s.mode == CAPTURE_PASSTHROUGH ? NOT_YET
+								 : REACHED;
 }
 
 static int

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define HEARTBEATS_MISSED 3
 
@@ -20,7 +21,8 @@ const char *
 status_state_name(enum status_state s)
 {
 	static const char *const names[] = {"streaming", "unprotected",
-	    "paused", "base", "stalled", "inconsistent", "unclean", "suspect"};
+	    "paused", "base", "stalled", "inconsistent", "unclean",
+	    "passthrough", "suspect"};
 
 	return (size_t)s < sizeof(names) / sizeof(names[0]) ? names[s] : "?";
 }
@@ -267,11 +269,33 @@ worse(struct status_group *g, enum status_state s, const char *why)
 		say(g->reason, why);
 }
 
+/* What becomes of writes now. */
+static const char *
+buffer_of(struct home *h, const struct status_group *g)
+{
+	const struct capture_status *c = &g->capture;
+	char name[UUID_TEXT + 8], uuid[UUID_TEXT];
+
+	if (c->mode == CAPTURE_OFF)
+		return "off";
+	if (c->mode == CAPTURE_PASSTHROUGH)
+		return "passthrough";
+	(void)snprintf(name, sizeof(name), "%s.extents",
+	    uuid_text(&g->source->uuid, uuid));
+	if (faccessat(h->state, name, F_OK, 0) == 0)
+		return "recovering";
+	if (c->waiting > 0 ||
+	    (c->spool_limit != 0 && c->spool_bytes >= c->spool_limit))
+		return "no buffer";
+	return "active";
+}
+
 static void
 judge_source(struct home *h, struct status_group *g)
 {
 	char text[REASON_LIMIT];
 
+	(void)snprintf(g->buffer, sizeof(g->buffer), "%s", buffer_of(h, g));
 	if (g->capture.needs_redo)
 		worse(g, STATUS_UNCLEAN,
 		    "a volume served by nbdkit with commit=wal is to be redone "
@@ -291,6 +315,11 @@ judge_source(struct home *h, struct status_group *g)
 	else if (g->capture.needs_recovery)
 		worse(g, STATUS_UNCLEAN,
 		    "the host went down while programs were writing");
+	else if (g->capture.mode == CAPTURE_PASSTHROUGH)
+		worse(g, STATUS_PASSTHROUGH,
+		    "the spool was full: writes are not captured, what they "
+		    "change is remembered and will be copied in; mirrors keep "
+		    "their image");
 	if (g->capture.suspect)
 		worse(g, STATUS_SUSPECT,
 		    "a flush of a volume failed, or a write could not be "
@@ -334,7 +363,8 @@ advise_source(const struct status *s, struct status_group *g)
 		   g->state == STATUS_SUSPECT ||
 		   g->state == STATUS_INCONSISTENT)
 		what = "base";
-	else if (g->state == STATUS_BASE || g->state == STATUS_UNCLEAN)
+	else if (g->state == STATUS_BASE || g->state == STATUS_UNCLEAN ||
+		 g->state == STATUS_PASSTHROUGH)
 		what = "wait";
 	if (what[0] != 0)
 		(void)snprintf(g->next, sizeof(g->next),

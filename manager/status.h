@@ -26,6 +26,7 @@ enum status_state {
 	STATUS_STALLED,
 	STATUS_INCONSISTENT,
 	STATUS_UNCLEAN,
+	STATUS_PASSTHROUGH,
 	STATUS_SUSPECT,
 };
 const char *status_state_name(enum status_state s);
@@ -55,6 +56,7 @@ struct status_group {
 	uint32_t epoch;
 	/* source */
 	struct capture_status capture;
+	char buffer[16]; /* active, no buffer, passthrough, recovering, off */
 	uint64_t sealed_files, sealed_bytes;
 	uint32_t destination_count;
 	struct status_destination *destinations;

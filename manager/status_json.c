@@ -105,6 +105,7 @@ source(struct json *j, const struct status_group *g)
 	json_number(j, "spool_bytes", c->spool_bytes);
 	json_number(j, "spool_limit", g->source->spool_limit);
 	json_number(j, "waiting_writers", c->waiting);
+	json_text(j, "buffer", g->buffer);
 	json_number(j, "sealed_files", g->sealed_files);
 	json_number(j, "unsealed_bytes", c->unsealed_bytes);
 	json_array(j, "destinations");
