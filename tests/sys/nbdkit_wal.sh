@@ -142,6 +142,52 @@ killed_redo() {
 	recovered
 }
 
+# block_device: one that no mirror has yet, all kinds of requests, and a disk
+# that kept nothing of them.
+block_device() {
+	local device
+	truncate -s 16M "$T/block.raw"
+	device=$(losetup --find --show "$T/block.raw") || fail "losetup"
+	at_end "free_loop '$device'"
+	quietly here volume add block "$device" --group b
+	serve_disk b "$device" commit=wal
+	dd if=/dev/urandom of="$T/random" bs=1M count=16 status=none
+	must /usr/bin/python3 - "$URI" "$RANDOM" "$T/random" "$device" \
+		"$T/old" <<'END'
+import nbd, random, shutil, sys
+
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+rng = random.Random(sys.argv[2])
+h.pwrite(open(sys.argv[3], "rb").read(3 << 20), 0)
+h.flush()
+shutil.copyfile(sys.argv[4], sys.argv[5])
+for i in range(300):
+    n = rng.randrange(1, 40) * 512
+    off = rng.randrange((4 << 20) // 512) * 512
+    kind = rng.randrange(8)
+    if kind == 0:
+        h.trim(n, off)
+    elif kind == 1:
+        h.zero(n, off)
+    elif kind == 2:
+        h.zero(n, off, nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FUA)
+    else:
+        h.pwrite(rng.randbytes(n), off)
+    if i % 10 == 9:
+        h.flush()
+END
+	cp "$device" "$T/want" || fail "cp"
+	kill_disk
+	dd if="$T/old" of="$device" bs=1M conv=notrunc,fsync status=none
+	cmp -s "$device" "$T/want" && fail "nothing was lost"
+	boot
+	serve_disk b "$device"
+	same "$T/want" "$device" "what was redone"
+	stop_disk
+	must losetup -d "$device"
+}
+
 filesystem() {
 	local fs=$1 part
 	for part in "${PARTS[@]}"; do
@@ -185,6 +231,9 @@ filesystem() {
 	same "$DISK" "$MIRROR" "the mirror"
 	stop "$HERE"
 	stop "$THERE"
+
+	say "a block device"
+	block_device
 	for part in "${PARTS[@]}"; do
 		umount_part "$part"
 	done
