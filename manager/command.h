@@ -65,6 +65,7 @@ int run_destination_resume(struct args *a);
 int run_destination_limit(struct args *a);
 int run_destination_remove(struct args *a);
 int run_destination_template(struct args *a);
+int run_destination_test(struct args *a);
 int run_base(struct args *a);
 int run_key_generate(struct args *a);
 int run_key_rotate(struct args *a);

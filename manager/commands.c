@@ -88,6 +88,10 @@ static const struct option_spec destination_add_options[] = {
     DRY_RUN,
     END,
 };
+static const struct option_spec test_options[] = {
+    {"group", "GROUP", "the group that it belongs to"},
+    END,
+};
 static const struct option_spec template_options[] = {
     {"folder", "DIR", "has incoming/ in it (default: /srv/aim-landing)"},
     {"user", "NAME", "sshd: the account (default: aim-upload)"},
@@ -259,6 +263,12 @@ const struct command commands[] = {
 	"again, a\nnew base is needed.\n\n"
 	"  aim-manager destination remove paris --group db",
 	group_needed, run_destination_remove},
+    {"destination", "test", "NAME", 1, 1, false, "tries the link",
+	"Reads the acknowledgement there, and sends the last file again that "
+	"is stored\nthere, which is dropped as a duplicate. Says how long it "
+	"took, or what is wrong.\nA coordinator may run meanwhile.\n\n"
+	"  aim-manager destination test paris --group db",
+	test_options, run_destination_test},
     {"destination", "template", "KIND", 1, 1, false, "configures a server",
 	"Prints configuration for the server at the mirror's site: nginx, "
 	"sshd,\nauthorized_keys (of that sshd) or s3 (a policy). With it an "

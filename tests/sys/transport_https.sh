@@ -207,12 +207,30 @@ must captured data python3 "$TOP/tests/sys/writer.py" --seed 1 --count 300 \
 	"$T/disk.img"
 settled data
 mirrored
+
+say "the link is tried, and what is sent again is dropped"
+must there mirror pause data --apply
+must captured data dd if=/dev/urandom of="$T/disk.img" bs=64k count=4 \
+	conv=notrunc status=none
+here wait data --stored --timeout 30 || fail "wait --stored: $?"
+expect 0 here destination test there --group data
+says 'acknowledgement: read in'
+says '^upload: 0.*aim again'
+expect 4 here destination test elsewhere --group data
+must there mirror resume data --apply
+settled data
+mirrored
+landed() { find "$LANDING/incoming" -name '[0-9]*.aim' | grep -q .; }
+is_dropped() { ! landed; }
+within 20 is_dropped || fail "what was sent again stays there"
 # shellcheck disable=SC2046 # a list of numbers
 kill -9 $(family "$NGINX_PID")
 wait "$NGINX_PID" 2>/dev/null
 must captured data python3 "$TOP/tests/sys/writer.py" --seed 2 --count 300 \
 	"$T/disk.img"
 expect 3 here wait data --timeout 2
+expect 1 here destination test there --group data
+says 'nobody answers there'
 # shellcheck disable=SC2034 # for nginx_start
 NGINX_FIXED_PORT=$NGINX_PORT
 nginx_start "$T/nginx" "$LANDING" --client-ca "$NGINX_CA" ||
