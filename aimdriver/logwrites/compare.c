@@ -4,7 +4,9 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@ enum {
 	PIECE = 256 << 10,
 	BLOCK = 256, /* entries that are gone through backwards at once */
 	RANGES = 1 << 16,
+	ZONE = 1 << 20,
+	PARTS = 2,
 	ALIGN = 4096, /* of memory and places for O_DIRECT */
 };
 
@@ -22,7 +26,15 @@ struct seen {
 	struct logfile_place place;
 };
 
+/* What one thread does: of the disk every `parts`th zone. */
 struct work {
+	const struct chain *chain;
+	const struct compare_log *starts; /* of each log */
+	struct logfile *twin[CHAIN_LIMIT];
+	uint32_t twins, part, parts;
+	pthread_t thread;
+	struct err err;
+	int result;
 	struct compare *out;
 	struct logfile *log;
 	int fd;
@@ -37,6 +49,8 @@ struct work {
 static void
 release(struct work *w)
 {
+	while (w->twins > 0)
+		logfile_close(w->twin[--w->twins]);
 	if (w->bits != NULL)
 		(void)munmap(w->bits, w->bits_len);
 	free(w->disk);
@@ -273,6 +287,7 @@ compare_entry(struct work *w, const struct seen *s, struct err *e)
 {
 	uint64_t u = s->b.off / w->unit, end = u + s->b.len / w->unit;
 	uint64_t most = w->unit < PIECE ? PIECE / w->unit : 1;
+	uint64_t per_zone = ZONE / w->unit;
 	struct wlog_entry again;
 
 	if (s->b.len == 0)
@@ -282,11 +297,18 @@ compare_entry(struct work *w, const struct seen *s, struct err *e)
 	    logfile_next(w->log, &again, e) < 0)
 		return -1;
 	while (u < end) {
-		uint64_t from;
+		uint64_t from, zone = u / per_zone,
+			       last = (zone + 1) * per_zone;
 
-		while (u < end && is_covered(w, u))
+		if (last > end)
+			last = end;
+		if (zone % w->parts != w->part) {
+			u = last;
+			continue;
+		}
+		while (u < last && is_covered(w, u))
 			u++;
-		for (from = u; u < end && u - from < most && !is_covered(w, u);
+		for (from = u; u < last && u - from < most && !is_covered(w, u);
 		     u++)
 			w->bits[u / 64] |= UINT64_C(1) << u % 64;
 		if (u > from && compare_piece(w, &s->b, from * w->unit,
@@ -326,9 +348,12 @@ compare_block(
 	return 0;
 }
 
+/* ---- all of it ---- */
+
 static int
-prepare(struct work *w, const struct chain *c, struct err *e)
+prepare(struct work *w, struct err *e)
 {
+	const struct chain *c = w->chain;
 	uint32_t i;
 	void *p;
 
@@ -351,21 +376,112 @@ prepare(struct work *w, const struct chain *c, struct err *e)
 	return 0;
 }
 
+static int
+compare_logs(struct work *w, struct err *e)
+{
+	uint32_t i;
+	size_t k;
+
+	for (i = w->chain->count; i-- > 0;) {
+		w->log = w->part == 0 ? w->chain->log[i] : w->twin[i];
+		for (k = w->starts[i].count; k-- > 0;)
+			if (compare_block(w, &w->starts[i], k, e) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+static void *
+run(void *arg)
+{
+	struct work *w = arg;
+
+	w->result = compare_logs(w, &w->err);
+	return NULL;
+}
+
+/* Another thread's logs: 1; 0 when one of them cannot be had twice. */
+static int
+make_twins(struct work *w, struct err *e)
+{
+	while (w->twins < w->chain->count) {
+		int got = logfile_twin(
+		    w->chain->log[w->twins], &w->twin[w->twins], e);
+
+		if (got != 1)
+			return got;
+		w->twins++;
+	}
+	return 1;
+}
+
+static int
+merge(struct compare *to, const struct compare *from, struct err *e)
+{
+	uint32_t i;
+
+	to->compared += from->compared;
+	to->differing += from->differing;
+	to->discarded += from->discarded;
+	to->kept += from->kept;
+	for (i = 0; i < from->count; i++)
+		if (add_range(to, from->differ[i].off, from->differ[i].len, e) <
+		    0)
+			return -1;
+	return 0;
+}
+
+/* The second half in a thread of its own. */
+static int
+compare_in_two(struct work *w, struct work *other, struct err *e)
+{
+	int r;
+
+	if (prepare(other, e) < 0)
+		return -1;
+	r = pthread_create(&other->thread, NULL, run, other);
+	if (r != 0) {
+		errno = r;
+		return err_sys(e, "start a thread to compare");
+	}
+	r = compare_logs(w, e);
+	(void)pthread_join(other->thread, NULL);
+	if (r == 0 && other->result < 0) {
+		*e = other->err;
+		r = -1;
+	}
+	return r < 0 ? -1 : merge(w->out, other->out, e);
+}
+
 int
 compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
     struct err *e)
 {
-	AUTO(release) struct work w = {.out = out, .fd = fd, .size = size};
-	uint32_t i;
-	size_t k;
+	AUTO(compare_release) struct compare more = {0};
+	AUTO(release)
+	struct work w = {.chain = c,
+	    .starts = out->log,
+	    .parts = 1,
+	    .out = out,
+	    .fd = fd,
+	    .size = size};
+	AUTO(release) struct work other = {0};
+	int twins;
 
-	if (prepare(&w, c, e) < 0)
+	if (prepare(&w, e) < 0)
 		return -1;
-	for (i = c->count; i-- > 0;) {
-		w.log = c->log[i];
-		for (k = out->log[i].count; k-- > 0;)
-			if (compare_block(&w, &out->log[i], k, e) < 0)
-				return -1;
-	}
-	return 0;
+	other = (struct work){.chain = c,
+	    .starts = out->log,
+	    .part = 1,
+	    .parts = PARTS,
+	    .out = &more,
+	    .fd = fd,
+	    .size = size};
+	twins = make_twins(&other, e);
+	if (twins < 0)
+		return -1;
+	if (twins == 0)
+		return compare_logs(&w, e);
+	w.parts = PARTS;
+	return compare_in_two(&w, &other, e);
 }

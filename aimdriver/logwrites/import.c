@@ -324,8 +324,13 @@ import_open(struct import *m, char *const *path, int count, struct err *e)
 static int
 import(struct import *m, struct err *e)
 {
-	if (import_open(m, m->o->name, m->o->count, e) < 0)
+	uint32_t i;
+
+	if (logfile_catch(e) < 0 ||
+	    import_open(m, m->o->name, m->o->count, e) < 0)
 		return -1;
+	for (i = 0; i < m->chain.count; i++)
+		logfile_map(m->chain.log[i]);
 	if (is_done(m)) {
 		(void)printf("imported already\n");
 		return 0;

@@ -5,13 +5,18 @@
 #include "common/io.h"
 #include "common/sys.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define ALIGN UINT64_C(4096) /* of memory and places for O_DIRECT */
 #define WINDOW (2 * LOGFILE_LEND)
+#define GRAIN LOGFILE_LEND   /* of a mapped log, populated at once */
 #define MUCH UINT64_C(16384) /* data that is not read along with headers */
 
 struct logfile {
@@ -21,7 +26,11 @@ struct logfile {
 	struct wlog_super super;
 	struct logfile_place place;
 	uint64_t data, data_len; /* of the last entry */
-	uint8_t *window;
+	uint8_t *window;	 /* own memory, or within `map` */
+	uint8_t *map;		 /* of `map_len` bytes; NULL: not mapped */
+	uint64_t map_len;
+	uint8_t *known; /* for each grain of the map: it was populated */
+	bool lent;	/* fd and map are another's */
 	uint64_t window_room, window_off, window_len;
 	bool direct, skim;
 };
@@ -38,10 +47,127 @@ logfile_close(struct logfile *f)
 {
 	if (f == NULL)
 		return;
-	if (f->fd >= 0)
+	if (f->fd >= 0 && !f->lent)
 		(void)close(f->fd);
-	free(f->window);
+	if (f->map == NULL)
+		free(f->window);
+	else if (!f->lent)
+		(void)munmap(f->map, f->map_len);
+	free(f->known);
 	free(f);
+}
+
+/* Unlike touching it, this fails where nothing can be read. */
+static int
+populate(uint8_t *at, uint64_t len)
+{
+#ifdef MADV_POPULATE_READ
+	return madvise(at, len, MADV_POPULATE_READ);
+#else
+	(void)at;
+	(void)len;
+	errno = EINVAL;
+	return -1;
+#endif
+}
+
+void
+logfile_map(struct logfile *f)
+{
+	uint8_t *known;
+	void *p;
+
+	if (f->direct || f->map != NULL || f->size < ALIGN)
+		return;
+	p = mmap(NULL, f->size, PROT_READ, MAP_SHARED, f->fd, 0);
+	if (p == MAP_FAILED)
+		return;
+	if (populate(p, ALIGN) < 0) {
+		(void)munmap(p, f->size);
+		return;
+	}
+	known = calloc(f->size / GRAIN + 1, 1);
+	if (known == NULL) {
+		(void)munmap(p, f->size);
+		return;
+	}
+	free(f->window);
+	f->map = f->window = p;
+	f->map_len = f->size;
+	f->known = known;
+	f->window_off = f->window_len = 0;
+}
+
+int
+logfile_twin(const struct logfile *f, struct logfile **out, struct err *e)
+{
+	size_t len = f->map_len / GRAIN + 1;
+	struct logfile *twin = NULL;
+	uint8_t *known = NULL;
+
+	if (f->map == NULL)
+		return 0;
+	twin = malloc(sizeof(*twin));
+	known = malloc(len);
+	if (twin == NULL || known == NULL) {
+		free(twin);
+		free(known);
+		return err_set(e, ERR_RETRY, "no memory to read %s", f->name);
+	}
+	memcpy(known, f->known, len);
+	*twin = *f;
+	twin->known = known;
+	twin->lent = true;
+	*out = twin;
+	return 1;
+}
+
+static void
+lost(int number)
+{
+	static const char text[] =
+	    "aim-logwrites: a log became shorter while it was read, or "
+	    "cannot be read any more; start again when it is whole\n";
+
+	(void)number;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(1);
+	_exit(1);
+}
+
+int
+logfile_catch(struct err *e)
+{
+	struct sigaction a = {.sa_handler = lost};
+
+	return sigaction(SIGBUS, &a, NULL) < 0 ? err_sys(e, "handle SIGBUS")
+					       : 0;
+}
+
+/* Two grains, from the one on that has `off`. */
+static int
+fill_map(struct logfile *f, uint64_t off, struct err *e)
+{
+	uint64_t grain = off / GRAIN, from = grain * GRAIN, len = 0;
+	uint64_t n, end = from + WINDOW;
+
+	if (off >= f->map_len)
+		return 0;
+	for (; from + len < end && from + len < f->map_len; grain++, len += n) {
+		n = f->map_len - from - len;
+		if (n > GRAIN)
+			n = GRAIN;
+		if (f->known[grain] != 0)
+			continue;
+		if (populate(f->map + from + len, n) < 0)
+			return err_sys(e, "read %s at %ju", f->name,
+			    (uintmax_t)(from + len));
+		f->known[grain] = 1;
+	}
+	f->window = f->map + from;
+	f->window_off = from;
+	f->window_len = len;
+	return 0;
 }
 
 /* Fills the window with what is at `off`; less only at the log's end. */
@@ -58,6 +184,8 @@ fill(struct logfile *f, uint64_t off, struct err *e)
 	if (most > f->window_room)
 		most = f->window_room;
 	f->window_len = 0;
+	if (f->map != NULL)
+		return fill_map(f, off, e);
 	n = io_read_some_at(f->fd, f->window, most, from, e);
 	if (n < 0)
 		return err_at(e, "read %s at %ju", f->name, (uintmax_t)from);

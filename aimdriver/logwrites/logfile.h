@@ -24,6 +24,18 @@ struct logfile_place {
 
 int logfile_open(const char *path, struct logfile **out, struct err *e) CHECKED;
 void logfile_close(struct logfile *f);
+/*
+ * From now on the window is mapped, not copied: for a log that is finished.
+ * Where that cannot be done all stays as it is. What goes away meanwhile is
+ * SIGBUS: logfile_catch says so on standard error and ends the process, which
+ * is as good as being killed.
+ */
+void logfile_map(struct logfile *f);
+int logfile_catch(struct err *e) CHECKED;
+/* For another thread, of a mapped log that outlives it: 1; 0 when it is not
+ * mapped. To be closed. */
+int logfile_twin(
+    const struct logfile *f, struct logfile **out, struct err *e) CHECKED;
 
 /* As it was read last; `size` of the file or device, in bytes. */
 const struct wlog_super *logfile_super(const struct logfile *f);

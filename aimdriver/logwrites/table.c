@@ -46,7 +46,7 @@ start(const char *const *word, int to, pid_t *pid, struct err *e)
 			r = posix_spawn_file_actions_adddup2(&actions, to, 2);
 		if (r == 0)
 			r = posix_spawnp(
-			    pid, argv[0], &actions, NULL, argv, environ);
+			    pid, word[0], &actions, NULL, argv, environ);
 		(void)posix_spawn_file_actions_destroy(&actions);
 	}
 	while (i > 0)
