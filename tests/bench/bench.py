@@ -19,6 +19,7 @@ import time
 sys.dont_write_bytecode = True  # leave the source tree as it is
 
 import bench_capture
+import bench_logwrites
 import bench_memory
 import bench_nbdkit
 import bench_redrive
@@ -31,7 +32,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BENCHES = {"capture": bench_capture, "nbdkit": bench_nbdkit,
            "ship": bench_ship, "redrive": bench_redrive,
-           "steady": bench_steady, "memory": bench_memory}
+           "steady": bench_steady, "memory": bench_memory,
+           "logwrites": bench_logwrites}
 
 
 def arguments():
@@ -51,7 +53,7 @@ def arguments():
                    choices=("seal", "ship", "mirror"),
                    help="capture: what runs beside the writer (%(default)s)")
     p.add_argument("--only", default="", metavar="TEXT",
-                   help="capture: only cases with TEXT in their name")
+                   help="only cases with TEXT in their name")
     p.add_argument("--keep", action="store_true",
                    help="leave the temporary folders")
     p.add_argument("--verbose", action="store_true",

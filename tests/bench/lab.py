@@ -91,7 +91,8 @@ class Lab:
 
     def program(self, name):
         """A program of ours in the build folder."""
-        for folder in ("", "manager", "coordinator", "tests/bench"):
+        for folder in ("", "manager", "coordinator", "aimdriver/logwrites",
+                       "tests/bench"):
             path = os.path.join(self.build, folder, name)
             if os.access(path, os.X_OK) and os.path.isfile(path):
                 return path

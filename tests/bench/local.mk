@@ -5,6 +5,8 @@ noinst_PROGRAMS += tests/bench/bench_calls
 tests_bench_bench_calls_SOURCES = tests/bench/bench_calls.c
 tests_bench_bench_calls_LDADD = -ldl
 dist_noinst_SCRIPTS += tests/bench/bench_calls.sh
+noinst_PROGRAMS += tests/bench/bench_replay
+tests_bench_bench_replay_SOURCES = tests/bench/bench_replay.c
 tests_bench_bench_writer_SOURCES = tests/bench/bench_writer.c
 tests_bench_bench_writer_LDADD = -lpthread
 tests_bench_bench_twin_SOURCES = tests/bench/bench_twin.c
@@ -14,7 +16,8 @@ tests_bench_bench_redrive_SOURCES = tests/bench/bench_redrive.c \
 tests_bench_bench_ship_SOURCES = tests/bench/bench_ship.c \
 	tests/bench/bench_chain.c tests/bench/bench_chain.h
 EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
-	tests/bench/bench_capture.py tests/bench/bench_memory.py \
+	tests/bench/bench_capture.py tests/bench/bench_logwrites.py \
+	tests/bench/bench_memory.py \
 	tests/bench/bench_nbdkit.py \
 	tests/bench/bench_redrive.py tests/bench/bench_ship.py \
 	tests/bench/bench_steady.py
