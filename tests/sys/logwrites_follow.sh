@@ -69,8 +69,26 @@ follow() {
 		--interval 50 "$@" >>"$T/follow.log" 2>&1 &
 	follower=$!
 }
-# write SECONDS SEED: under load, with flushes
+# recorded LOG ENTRIES: the follower has come so far
+recorded() {
+	here logwrites list --json >"$T/list.json" || fail "list: $?"
+	python3 - "$T/list.json" "$@" <<'END'
+import json, sys
+l = json.load(open(sys.argv[1]))["logs"][0]
+sys.exit(l["state"] != "working" or
+         (l["number"], l["entry"]) < (int(sys.argv[2]), int(sys.argv[3])))
+END
+}
+# write: under load, with flushes, until $T/enough is there
 write() {
+	local seed=0
+	while [ ! -e "$T/enough" ]; do
+		seed=$((seed + 1))
+		write_on 1 $seed
+	done
+}
+# write_on SECONDS SEED
+write_on() {
 	fio --name=w --ioengine=nbd --uri="nbd+unix:///disk?socket=$T/nbd" \
 		--rw=randwrite --bsrange=4k-64k --size=16M --time_based \
 		--runtime="$1" --iodepth=1 --fsync=8 --randseed="$2" \
@@ -79,17 +97,19 @@ write() {
 
 say "followed under load, while the log is changed"
 follow "$T/log0" "$T/log1" "$T/log2"
-write 4 1 &
+write &
 writer=$!
-sleep 1
+within 20 recorded 0 50 || fail "log0 is not followed"
 change 0 1
-sleep 1
+within 20 recorded 1 20 || fail "log1 is not followed"
 # Killed in the middle: it goes on from where it was.
 kill -9 $follower
 wait $follower 2>/dev/null
 follow "$T/log0" "$T/log1" "$T/log2"
-sleep 0.5
+within 20 recorded 1 50 || fail "log1 is not followed any further"
 change 1 2
+within 20 recorded 2 20 || fail "log2 is not followed"
+touch "$T/enough"
 wait $writer || fail "the writer: status $?"
 grep -q "log0 is at its end" "$T/follow.log" ||
 	within 10 grep -q "log0 is at its end" "$T/follow.log" ||
@@ -123,5 +143,7 @@ rc=0
 wait $follower || rc=$?
 [ $rc -eq 1 ] || fail "status $rc"
 grep -q 'cannot be followed any further' "$T/follow.log" || fail "not said"
+gap='the log was begun anew, damaged or taken away'
+is here disk 'g["logwrites"]["gap"]' "$gap" || fail "status tells of no gap"
 within 30 mirror_is || same "$T/disk.img" "$T/disk.mir"
 pass

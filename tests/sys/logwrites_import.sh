@@ -101,6 +101,16 @@ for call in pread64:4 renameat:1 set_robust_list:3 set_robust_list:4 \
 		aim-logwrites import --home "$HERE" --volume "$T/disk.img" \
 		"$T/log$n" >"$T/killed" 2>&1 || rc=$?
 	[ $rc -eq 137 ] || fail "not killed at $call: status $rc"
+	if [ "$call" = renameat:2 ]; then # the last step
+		is here disk 'g["logwrites"]["state"]' stopped ||
+			fail "status does not tell of a half-done import"
+		expect 0 here status disk
+		says 'the import of a write log has stopped before entry'
+		says "next: aim-logwrites import --home $HERE --volume"
+		expect 4 aim-logwrites prepare --home "$HERE" \
+			--volume "$T/disk.img" "$T/other.log"
+		says 'import it to its end first'
+	fi
 	# What is there so far; if nothing, the disk was "changed outside AIM".
 	[ $n -lt 3 ] || aim-coordinator --home "$HERE" --once >"$T/turn" 2>&1
 	expect 0 import "$T/log$n"
@@ -108,6 +118,8 @@ for call in pread64:4 renameat:1 set_robust_list:3 set_robust_list:4 \
 	turn
 	mirrored_disk
 done
+
+is here disk 'g["logwrites"]["state"]' 'done' || fail "it is not done"
 
 say "what the disk has otherwise is read from it"
 prepare "$T/ignored"

@@ -86,7 +86,9 @@ say "it is killed while it writes, and nbdkit too"
 guest_run 100 "$T/initrd.gz" forever "${DISK[@]}" &
 guest=$!
 within 60 boots 2 || fail "the guest did not boot again"
-sleep 1
+before=$(ask here vm 'g["captured"]')
+writes() { [ "$(ask here vm 'g["captured"]')" -gt $((before + 20)) ]; }
+within 30 writes || fail "the guest does not write"
 kill_disk
 slay $guest
 wait $guest 2>/dev/null

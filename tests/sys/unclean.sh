@@ -59,6 +59,7 @@ must captured data python3 "$TOP/tests/sys/writer.py" --seed 2 --count 50 \
 once "$HERE" "$THERE" "$HERE"
 mirrored
 
+loaded() { [ "$(ask here data 'g["captured"]')" -gt $((before + 1000)) ]; }
 for round in 1 2 3; do
 	say "round $round: the host dies under load"
 	captured data python3 "$TOP/tests/sys/writer.py" --seed "$round" \
@@ -66,7 +67,8 @@ for round in 1 2 3; do
 		>"$T/writer.log" 2>&1 &
 	writer=$!
 	start "$HERE"
-	sleep 2
+	before=$(ask here data 'g["captured"]')
+	within 30 loaded || fail "the writer does not write"
 	murder "$HERE"
 	# shellcheck disable=SC2046 # a list of numbers
 	kill -9 $(family $writer) 2>/dev/null
