@@ -49,7 +49,7 @@ group_key_derive(struct group_key *k, struct err *e)
 int
 group_key_make(struct group_key *out, struct err *e)
 {
-	struct group_key k;
+	struct group_key k = {0};
 	int done = -1;
 
 	if (random_bytes(k.key, sizeof(k.key), e) == 0 &&

@@ -109,6 +109,7 @@ tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 UNIT_TESTS += \
 	tests/check_apply \
 	tests/check_fetch \
+	tests/check_mirror_encrypted \
 	tests/check_mirror_state \
 	tests/check_mirror_sweep \
 	tests/check_receive \
@@ -119,6 +120,8 @@ MIRROR_UNIT = \
 	tests/stream_maker.c tests/stream_maker.h
 tests_check_apply_SOURCES = tests/check_apply.c $(MIRROR_UNIT)
 tests_check_fetch_SOURCES = tests/check_fetch.c $(MIRROR_UNIT)
+tests_check_mirror_encrypted_SOURCES = tests/check_mirror_encrypted.c \
+	$(MIRROR_UNIT)
 tests_check_mirror_sweep_SOURCES = tests/check_mirror_sweep.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 

@@ -355,7 +355,8 @@ maker_seal(struct maker *m, int dir)
 	    .targets = &m->mirror,
 	    .iocb_count = m->ops,
 	    .codec = m->codec,
-	    .key = &m->key};
+	    .key = &m->key,
+	    .group_key = m->group_key};
 	struct journal_header done;
 	struct writer *w = NULL;
 	struct err e = {0};

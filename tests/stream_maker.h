@@ -9,6 +9,7 @@
 
 #include "coordinator/config.h"
 #include "fileformat/ack.h"
+#include "fileformat/crypt.h"
 #include "fileformat/header.h"
 #include "fileformat/iocb.h"
 #include "fileformat/note.h"
@@ -59,6 +60,7 @@ struct maker {
 	uint32_t files;
 	struct maker_file file[MAKER_FILES];
 	enum codec codec;
+	const struct group_key *group_key; /* lent; NULL: not encrypted */
 };
 
 /* Volumes of `size` bytes, filled with random content. */
