@@ -72,7 +72,8 @@ bin_PROGRAMS += aimdriver/logwrites/aim-logwrites
 dist_man_MANS += aimdriver/logwrites/aim-logwrites.1
 aimdriver_logwrites_aim_logwrites_SOURCES = aimdriver/logwrites/main.c
 aimdriver_logwrites_aim_logwrites_LDADD = liblogwrites.a libaimdriver.a \
-	libfileformat.a libcommon.a $(CRYPTO_LIBS) $(ZLIB_LIBS) -lpthread
+	libfileformat.a libcommon.a $(CRYPTO_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) \
+	-lpthread
 EXTRA_DIST += docs/logwrites.md
 
 # the preload driver: a shared object of its own, see preload/

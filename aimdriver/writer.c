@@ -35,6 +35,7 @@ struct writer {
 	const struct sign_secret *key;
 	enum codec want;
 	int level;
+	uint32_t useless, skip; /* chunks that were not packed; not to try */
 	uint64_t seed;
 	struct track track;
 	struct digest canonical, raw; /* for the content digest */
@@ -213,6 +214,27 @@ begin_chunk(struct writer *w, struct err *e)
 	return 0;
 }
 
+/* What cannot be packed is tried ever more seldom: it is often followed by
+ * more of its kind. */
+static enum codec
+next_codec(const struct writer *w)
+{
+	return w->skip > 0 ? CODEC_NONE : w->want;
+}
+
+static void
+judge_codec(struct writer *w, enum codec used)
+{
+	if (w->skip > 0) {
+		w->skip--;
+	} else if (used != CODEC_NONE) {
+		w->useless = 0;
+	} else if (!is_plain(w)) {
+		w->skip = 1u << w->useless;
+		w->useless += w->useless < 4;
+	}
+}
+
 static int
 flush_chunk(struct writer *w, struct err *e)
 {
@@ -225,8 +247,9 @@ flush_chunk(struct writer *w, struct err *e)
 		return 0;
 	if (digest_add(&w->raw, w->chunk, w->chunk_fill, e) < 0)
 		return -1;
-	len = chunk_encode(w->chunk, w->chunk_fill, w->want, w->level, head,
-	    HOLD_LEN - w->hold_fill, &used);
+	len = chunk_encode(w->chunk, w->chunk_fill, next_codec(w), w->level,
+	    head, HOLD_LEN - w->hold_fill, &used);
+	judge_codec(w, used);
 	if (w->vault == NULL &&
 	    (digest_add(&w->heads, head, CHUNK_HEADER_LEN, e) < 0 ||
 		(!is_plain(w) && digest_add(&w->bodies, head + CHUNK_HEADER_LEN,

@@ -23,8 +23,8 @@ struct writer_spec {
 	const struct journal_volume *volumes; /* header.volume_count of them */
 	const struct uuid *targets;	      /* header.target_count of them */
 	uint32_t iocb_count;		      /* exactly so many are added */
-	enum codec codec;		      /* CODEC_NONE or CODEC_ZLIB */
-	int level;
+	enum codec codec;		      /* one that is built */
+	int level;			      /* 0: the codec's default */
 	uint32_t chunk_len; /* raw bytes of a chunk; 0: 256 KiB */
 	const struct sign_secret *key;
 	const struct group_key *group_key; /* NULL: not encrypted */

@@ -57,10 +57,6 @@ static const char schema[] =
     " source_kind INTEGER NOT NULL, size INTEGER NOT NULL,"
     " path TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL,"
     " PRIMARY KEY(mirror, position)) STRICT;"
-    "CREATE TABLE group_key("
-    " id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,"
-    " state INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
-    " position INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;"
     "CREATE TABLE event("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL,"
     " subject TEXT NOT NULL, text TEXT NOT NULL) STRICT;";
@@ -74,7 +70,11 @@ static const char later_schema[] =
     " PRIMARY KEY(destination, name)) STRICT;"
     "CREATE TABLE IF NOT EXISTS setting("
     " subject TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
-    " PRIMARY KEY(subject, key)) STRICT;";
+    " PRIMARY KEY(subject, key)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS group_key("
+    " id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,"
+    " state INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
+    " position INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;";
 
 static int
 set_up(sqlite3 *db, bool write, struct err *e)
@@ -188,7 +188,7 @@ static int
 check_identity(struct catalogue *c, bool write, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
-	int64_t id, version, settings;
+	int64_t id, version, settings, keys;
 	struct uuid site;
 	int more;
 
@@ -209,9 +209,14 @@ check_identity(struct catalogue *c, bool write, struct err *e)
 		"SELECT count(*) FROM sqlite_schema WHERE type='table'"
 		" AND name='setting'",
 		&settings, e) < 0 ||
+	    number_of(c->db,
+		"SELECT count(*) FROM sqlite_schema WHERE type='table'"
+		" AND name='group_key'",
+		&keys, e) < 0 ||
 	    sql_open(c->db, &st, e, "SELECT uuid FROM site WHERE id=1", "") < 0)
 		return -1;
 	c->has_settings = settings != 0;
+	c->has_keys = keys != 0;
 	more = sql_step(st, e);
 	if (more < 0)
 		return -1;
@@ -259,7 +264,7 @@ add_tables(struct catalogue *c, struct err *e)
 {
 	if (sql_exec(c->db, later_schema, e) < 0)
 		return -1;
-	c->has_settings = true;
+	c->has_settings = c->has_keys = true;
 	return 0;
 }
 

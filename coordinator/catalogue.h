@@ -91,7 +91,7 @@ int catalogue_set_key(struct catalogue *c, const uint8_t id[KEY_ID_LEN],
     enum key_state state, struct err *e) CHECKED;
 
 /* ---- options that only some have (catalogue_setting.c) ---- */
-/* `subject`: a destination or mirror. "" takes the option away. */
+/* `subject`: a group, destination or mirror. "" takes the option away. */
 int catalogue_set(struct catalogue *c, const struct uuid *subject,
     const char *key, const char *value, struct err *e) CHECKED;
 /* 1, or 0 when it has no such option: then *out is left alone. */

@@ -10,7 +10,8 @@
 struct catalogue {
 	sqlite3 *db;
 	struct home *home; /* lent */
-	bool has_settings; /* else it is of an older release, and only read */
+	/* else it is of an older release, and only read */
+	bool has_settings, has_keys;
 };
 
 /* ---- catalogue_setting.c ---- */

@@ -10,6 +10,7 @@
 #include "coordinator/catalogue_db.h"
 #include "coordinator/destination_option.h"
 #include "coordinator/sql.h"
+#include "fileformat/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,23 @@ load_group(sqlite3_stmt *st, struct group_config *g, struct err *e)
 }
 
 static int
+load_level(struct catalogue *c, struct group_config *g, struct err *e)
+{
+	char text[16] = "0", *end;
+	long level;
+
+	if (catalogue_get(c, &g->uuid, "codec-level", text, sizeof(text), e) <
+	    0)
+		return -1;
+	level = strtol(text, &end, 10);
+	if (end == text || *end != 0 || level < 0 ||
+	    level > codec_levels(g->codec))
+		return impossible(e, "level of compression", g->name);
+	g->codec_level = (int)level;
+	return 0;
+}
+
+static int
 load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
@@ -127,7 +145,8 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 		if (g == NULL)
 			return -1;
 		s->group_count++;
-		if (load_group(st, g, e) < 0 || load_volumes(c, g, e) < 0)
+		if (load_group(st, g, e) < 0 || load_level(c, g, e) < 0 ||
+		    load_volumes(c, g, e) < 0)
 			return -1;
 	}
 	return more;
@@ -319,6 +338,8 @@ load_keys(struct catalogue *c, struct snapshot *s, struct err *e)
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
 	int more;
 
+	if (!c->has_keys)
+		return 0;
 	if (sql_open(c->db, &st, e,
 		"SELECT id, owner, state, time_ns FROM group_key"
 		" ORDER BY position",

@@ -34,6 +34,7 @@ struct group_config {
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */
 	enum codec codec;
+	int codec_level;	    /* 0: the codec's default */
 	bool exported;		    /* its volumes are fixed */
 	bool encrypted;		    /* has a current key, for ever */
 	uint8_t key_id[KEY_ID_LEN]; /* that one */

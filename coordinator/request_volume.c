@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "coordinator/place.h"
+#include "fileformat/codec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,12 +141,57 @@ spool_policy(const char *name)
 	return strcmp(name, "fail") == 0 ? CAPTURE_FAIL : 0;
 }
 
+/* "none", "zlib", "zstd", the latter two with ":LEVEL" if wanted; "": none. */
+static int
+choose_codec(const char *text, struct group_config *g, struct err *e)
+{
+	size_t len = strcspn(text, ":");
+	char *end = NULL;
+	long level = 0;
+
+	g->codec = CODEC_NONE;
+	for (uint32_t c = CODEC_NONE; c <= CODEC_ZSTD; c++)
+		if (strlen(codec_name(c)) == len &&
+		    strncmp(text, codec_name(c), len) == 0)
+			g->codec = (enum codec)c;
+	if (len > 0 && strncmp(text, codec_name(g->codec), len) != 0)
+		return err_set(e, ERR_REFUSED,
+		    "compression '%s': it is 'none', 'zlib' or 'zstd'", text);
+	if (!codec_is_built(g->codec))
+		return err_set(e, ERR_REFUSED,
+		    "compression '%s' is not built into this release: it needs "
+		    "libzstd",
+		    text);
+	if (text[len] == ':') {
+		level = strtol(text + len + 1, &end, 10);
+		if (end == text + len + 1 || *end != 0 || level < 1 ||
+		    level > codec_levels(g->codec))
+			return err_set(e, ERR_REFUSED,
+			    "compression '%s': levels of %s are 1..%d", text,
+			    codec_name(g->codec), codec_levels(g->codec));
+	}
+	g->codec_level = (int)level;
+	return 0;
+}
+
+static int
+add_group(struct change *ch, const struct group_config *g, struct err *e)
+{
+	char level[16];
+
+	if (catalogue_add_group(ch->catalogue, g, e) < 0)
+		return -1;
+	(void)snprintf(level, sizeof(level), "%d", g->codec_level);
+	return g->codec_level == 0 ? 0
+				   : catalogue_set(ch->catalogue, &g->uuid,
+					 "codec-level", level, e);
+}
+
 static int
 make_group(
     struct change *ch, const char *name, struct group_config *g, struct err *e)
 {
 	const char *policy = change_text(ch, "spool-policy");
-	const char *codec = change_text(ch, "codec");
 
 	if (name_check("group", name, e) < 0)
 		return -1;
@@ -160,11 +206,8 @@ make_group(
 		return err_set(e, ERR_REFUSED,
 		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",
 		    policy);
-	g->codec = strcmp(codec, "zlib") == 0 ? CODEC_ZLIB : CODEC_NONE;
-	if (codec[0] != 0 && g->codec == CODEC_NONE &&
-	    strcmp(codec, "none") != 0)
-		return err_set(e, ERR_REFUSED,
-		    "compression '%s': it is 'none' or 'zlib'", codec);
+	if (choose_codec(change_text(ch, "codec"), g, e) < 0)
+		return -1;
 	g->seal_age_ms = 1000;
 	g->heartbeat_ms = 30000;
 	if (uuid_make(&g->uuid, e) < 0 || uuid_make(&g->stream, e) < 0)
@@ -283,7 +326,7 @@ request_volume_add(struct change *ch, struct err *e)
 		return -1;
 	(void)snprintf(v.name, sizeof(v.name), "%s", name);
 	if (g == NULL && (make_group(ch, group, &fresh, e) < 0 ||
-			     catalogue_add_group(ch->catalogue, &fresh, e) < 0))
+			     add_group(ch, &fresh, e) < 0))
 		return -1;
 	if (change_has(ch, "encrypt") &&
 	    change_add_key(ch, &fresh.uuid, KEY_CURRENT, e) < 0)

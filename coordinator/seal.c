@@ -165,6 +165,7 @@ fill_spec(struct source *s, const struct capture_span *span,
 	    .targets = s->targets,
 	    .iocb_count = (uint32_t)(span->last - span->first + 1),
 	    .codec = s->group.codec,
+	    .level = s->group.codec_level,
 	    .key = &s->home->key,
 	    .group_key = s->group.encrypted ? &s->key : NULL,
 	};

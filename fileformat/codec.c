@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
 #include "fileformat/codec.h"
 
 #include "fileformat/le.h"
@@ -8,6 +10,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include <zlib.h>
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+#define ZLIB_LEVELS 9
+#define ZSTD_LEVELS 19
 
 /* Chunk header: stored_len 0, raw_len 4, codec 8, zero 12, sum 16. */
 enum { AT_STORED = 0, AT_RAW = 4, AT_CODEC = 8, AT_RESERVED = 12, AT_SUM = 16 };
@@ -30,25 +38,80 @@ put_header(uint8_t *out, size_t stored_len, size_t raw_len, enum codec codec)
 	    out + AT_SUM, chunk_sum(out, out + CHUNK_HEADER_LEN, stored_len));
 }
 
+bool
+codec_is_built(uint32_t codec)
+{
+#ifdef HAVE_ZSTD
+	if (codec == CODEC_ZSTD)
+		return true;
+#endif
+	return codec == CODEC_NONE || codec == CODEC_ZLIB;
+}
+
+int
+codec_levels(enum codec codec)
+{
+	return codec == CODEC_ZLIB   ? ZLIB_LEVELS
+	       : codec == CODEC_ZSTD ? ZSTD_LEVELS
+				     : 0;
+}
+
+/* Only what is smaller than the raw bytes is of use: 0 otherwise. */
+static size_t
+pack(enum codec want, int level, const uint8_t *raw, size_t len, uint8_t *out)
+{
+	uLongf got = len - 1;
+
+	if (want == CODEC_ZLIB &&
+	    compress2(out, &got, raw, len,
+		level == 0 ? Z_DEFAULT_COMPRESSION : level) == Z_OK)
+		return got;
+#ifdef HAVE_ZSTD
+	if (want == CODEC_ZSTD) {
+		size_t n = ZSTD_compress(out, len - 1, raw, len,
+		    level == 0 ? ZSTD_CLEVEL_DEFAULT : level);
+
+		return ZSTD_isError(n) ? 0 : n;
+	}
+#endif
+	return 0;
+}
+
+/* Exactly one stream or frame, and all that it was said to yield. */
+static bool
+unpack(const struct chunk *c, const uint8_t *stored, uint8_t *raw)
+{
+	uLongf raw_len = c->raw_len;
+	uLong stored_len = c->stored_len;
+
+	if (c->codec == CODEC_ZLIB)
+		return uncompress2(raw, &raw_len, stored, &stored_len) ==
+			   Z_OK &&
+		       raw_len == c->raw_len && stored_len == c->stored_len;
+#ifdef HAVE_ZSTD
+	if (c->codec == CODEC_ZSTD)
+		return ZSTD_findFrameCompressedSize(stored, c->stored_len) ==
+			   c->stored_len &&
+		       ZSTD_decompress(raw, c->raw_len, stored,
+			   c->stored_len) == c->raw_len;
+#endif
+	return false;
+}
+
 size_t
 chunk_encode(const uint8_t *raw, size_t len, enum codec want, int level,
     uint8_t *out, size_t room, enum codec *used)
 {
 	uint8_t *stored = out + CHUNK_HEADER_LEN;
+	size_t got;
 
 	assert(len > 0 && len <= JOURNAL_CHUNK_LIMIT);
 	assert(room >= CHUNK_HEADER_LEN + len);
-	if (want == CODEC_ZLIB) {
-		/* Only what is smaller than the raw bytes is of use. */
-		uLongf got = len - 1;
-
-		if (compress2(stored, &got, raw, len,
-			level == 0 ? Z_DEFAULT_COMPRESSION : level) == Z_OK &&
-		    got > 0) {
-			put_header(out, got, len, CODEC_ZLIB);
-			*used = CODEC_ZLIB;
-			return CHUNK_HEADER_LEN + got;
-		}
+	got = len > 1 ? pack(want, level, raw, len, stored) : 0;
+	if (got > 0) {
+		put_header(out, got, len, want);
+		*used = want;
+		return CHUNK_HEADER_LEN + got;
 	}
 	if (stored != raw)
 		memcpy(stored, raw, len);
@@ -83,9 +146,9 @@ chunk_header_decode(
 	if (codec == 0)
 		return verdict_say(
 		    why, VERDICT_CORRUPT, AT_CODEC, "codec 0 is never valid");
-	if (codec != CODEC_NONE && codec != CODEC_ZLIB)
+	if (!codec_is_built(codec))
 		return verdict_say(why, VERDICT_UNKNOWN, AT_CODEC,
-		    "codec %" PRIu32 " (%s) is not known to this version",
+		    "codec %" PRIu32 " (%s) is not built into this program",
 		    codec, codec_name(codec));
 	if (c.stored_len == 0 ||
 	    (codec == CODEC_NONE ? c.stored_len != c.raw_len
@@ -103,9 +166,6 @@ enum verdict
 chunk_decode(
     const struct chunk *c, const uint8_t *stored, uint8_t *raw, struct why *why)
 {
-	uLongf raw_len = c->raw_len;
-	uLong stored_len = c->stored_len;
-
 	if (sum_bytes(stored, c->stored_len, c->seed) != c->sum)
 		return verdict_say(why, VERDICT_CORRUPT, AT_SUM,
 		    "checksum of a chunk does not match");
@@ -114,8 +174,7 @@ chunk_decode(
 			memcpy(raw, stored, c->raw_len);
 		return VERDICT_WHOLE;
 	}
-	if (uncompress2(raw, &raw_len, stored, &stored_len) != Z_OK ||
-	    raw_len != c->raw_len || stored_len != c->stored_len)
+	if (!unpack(c, stored, raw))
 		return verdict_say(why, VERDICT_CORRUPT, CHUNK_HEADER_LEN,
 		    "chunk does not decompress to %" PRIu32 " bytes",
 		    c->raw_len);

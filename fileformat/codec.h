@@ -22,9 +22,15 @@ struct chunk {
 /* Enough for one stored chunk with its header, whatever the codec. */
 #define CHUNK_STORED_LIMIT (CHUNK_HEADER_LEN + JOURNAL_CHUNK_LIMIT)
 
+/* Can this build read and write it? zstd is there when its library was. */
+bool codec_is_built(uint32_t codec);
+/* The levels that it takes, 1..n; 0 for one without levels. */
+int codec_levels(enum codec codec);
+
 /*
  * Encodes `len` (1..JOURNAL_CHUNK_LIMIT) raw bytes, header included; falls
- * back to CODEC_NONE when compressing does not help. Level 0: the default.
+ * back to CODEC_NONE when compressing does not help (or fails for want of
+ * memory). Level 0: the default.
  * `room` is at least CHUNK_HEADER_LEN + len; for CODEC_NONE `raw` may lie at
  * out + CHUNK_HEADER_LEN already. *used says what was used; returns the
  * stored length with header.

@@ -63,10 +63,9 @@ check_features(const struct journal_header *h, struct why *why)
 		    h->kind);
 	if (h->codec == 0)
 		return BAD(AT_CODEC, "codec 0 is never valid");
-	if (h->codec != CODEC_NONE && h->codec != CODEC_ZLIB)
+	if (!codec_is_built(h->codec))
 		return NEW(AT_CODEC,
-		    "codec %" PRIu32 " (%s) is not known to "
-		    "this version",
+		    "codec %" PRIu32 " (%s) is not built into this program",
 		    h->codec, codec_name(h->codec));
 	return VERDICT_WHOLE;
 }

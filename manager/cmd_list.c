@@ -73,6 +73,7 @@ groups_json(struct json *j, const struct snapshot *s)
 		json_number(j, "spool_limit", g->spool_limit);
 		json_text(j, "spool_policy", policy_name(g));
 		json_text(j, "compress", codec_name(g->codec));
+		json_number(j, "compress_level", (uint64_t)g->codec_level);
 		json_bool(j, "encrypted", g->encrypted);
 		volumes_json(j, g);
 		json_object_end(j);

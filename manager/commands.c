@@ -32,7 +32,7 @@ static const struct option_spec volume_add_options[] = {
     {"spool-limit", "SIZE", "most that waits here (K M G T; 0: no limit)"},
     {"spool-policy", "passthrough|block|fail",
 	"what writes do when it is reached"},
-    {"compress", "none|zlib", "compression of journal files"},
+    {"compress", "CODEC[:LEVEL]", "none, zlib or zstd, for journal files"},
     {"encrypt", NULL, "journal files can be read with the group's key only"},
     DRY_RUN,
     END,

@@ -170,7 +170,7 @@ static const struct {
 } changes[] = {
     U(major, 2), U(major, 0), F(incompat, JOURNAL_INCOMPAT_ENCRYPTED),
     F(group_key_id, 1), U(incompat, UINT64_C(1) << 40), F(kind, 0), U(kind, 9),
-    F(codec, 0), U(codec, CODEC_ZSTD), F(file_len, 0),
+    F(codec, 0), U(codec, CODEC_ZSTD + 1), F(file_len, 0),
     F(file_len, JOURNAL_FILE_LIMIT + 1), F(file_len, UINT64_MAX),
     F(iocb_off, 0), F(iocb_count, 0), F(iocb_count, 2),
     F(iocb_count, JOURNAL_IOCB_LIMIT + 1), F(iocb_count, UINT32_MAX),

@@ -135,7 +135,9 @@ START_TEST(a_large_file_comes_back_as_it_was)
 	size_t n;
 	int i;
 
-	k.spec.codec = _i % 2 == 0 ? CODEC_NONE : CODEC_ZLIB;
+	k.spec.codec = _i % 2 == 0			       ? CODEC_NONE
+		       : _i == 3 && codec_is_built(CODEC_ZSTD) ? CODEC_ZSTD
+							       : CODEC_ZLIB;
 	k.spec.level = 1;
 	if (_i >= 2)
 		kit_encrypt(&k);
@@ -161,6 +163,34 @@ START_TEST(a_large_file_comes_back_as_it_was)
 		ck_assert_mem_eq(data, payload, LEN);
 	}
 	ck_assert_int_eq(reader_next(r, &b, &data, &e), 0);
+}
+END_TEST
+
+/* Random bytes between others: what can be packed is, the rest is not tried
+ * each time, and all comes back. */
+START_TEST(what_cannot_be_packed_is_stored_as_it_is)
+{
+	enum { COUNT = 40, LEN = 4096 };
+	static uint8_t payload[COUNT][LEN];
+	AUTO(buf_release) struct buf file = {0};
+	struct journal_header h;
+	size_t i;
+
+	k.spec.codec = CODEC_ZLIB;
+	k.spec.chunk_len = LEN;
+	for (i = 0; i < COUNT; i++) {
+		if (i >= 5 && i < 30)
+			ck_assert_int_eq(
+			    random_bytes(payload[i], LEN, NULL), 0);
+		(void)kit_add(&k, OP_WRITE, 0, i * LEN, LEN);
+		k.data[i] = payload[i];
+	}
+	write_ok(&file, &h);
+	ck_assert_uint_eq(h.codec, CODEC_ZLIB);
+	ck_assert_uint_gt(h.data_stored_len, (uint64_t)25 * LEN);
+	ck_assert_uint_lt(h.data_stored_len, (uint64_t)36 * LEN);
+	ck_assert_msg(
+	    kit_verify(file.data, file.len, &k.key.pub, &e) == 0, "%s", e.text);
 }
 END_TEST
 
@@ -884,6 +914,7 @@ main(void)
 	tcase_add_test(t, codecs_differ_in_bytes_and_agree_in_content);
 	tcase_add_test(t, a_file_may_hold_no_transaction);
 	tcase_add_loop_test(t, a_large_file_comes_back_as_it_was, 0, 4);
+	tcase_add_test(t, what_cannot_be_packed_is_stored_as_it_is);
 	tcase_add_loop_test(t, random_histories_come_back_as_they_were, 0, 50);
 	tcase_add_test(t, the_most_volumes_and_targets_fit);
 	tcase_add_test(t, the_position_is_the_end_of_the_file);

@@ -8,7 +8,8 @@
 # shellcheck disable=SC2034 # used by those who source this
 {
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config
-	libcurl4-openssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
+	libcurl4-openssl-dev libsqlite3-dev zlib1g-dev libzstd-dev
+	libxxhash-dev
 	libssl-dev check nbdkit-plugin-dev"
 PACKAGES_RUN="openssh-server openssh-client openssh-sftp-server sqlite3 fdisk
 	e2fsprogs mount util-linux"
