@@ -41,7 +41,8 @@ libaimdriver_a_SOURCES += \
 	aimdriver/status.c \
 	aimdriver/sync.c \
 	aimdriver/volume.c \
-	aimdriver/wal.c aimdriver/wal.h \
+	aimdriver/wal.c aimdriver/wal.h aimdriver/wal_inner.h \
+	aimdriver/wal_commit.c \
 	aimdriver/wal_file.c aimdriver/wal_file.h \
 	aimdriver/wal_redo.c \
 	aimdriver/wal_state.c
