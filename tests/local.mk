@@ -164,6 +164,7 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 	tests/sys/preload_blocks.sh \
 	tests/sys/preload_calls.sh \
 	tests/sys/preload_kill.sh \
+	tests/sys/preload_many.sh \
 	tests/sys/preload_races.sh \
 	tests/sys/preload_refuses.sh \
 	tests/sys/preload_spool.sh \

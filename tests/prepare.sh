@@ -17,7 +17,7 @@ PACKAGES_TEST="strace python3 perl-base procps rsync mandoc shellcheck
 	cppcheck clang clang-tidy clang-format libclang-rt-14-dev
 	git xfsprogs btrfs-progs qemu-utils fio gdisk dosfstools xxd bzip2
 	xz-utils zstd file binutils bsdextrautils
-	cpio curl dmsetup ed jq openssl parted patch
+	cpio curl dmsetup ed jq openssl parted patch age golang-petname
 	nbdkit libnbd-bin python3-libnbd fuse3 postgresql-15
 	qemu-system-x86 busybox-static nginx-light python3-swift"
 }

@@ -81,10 +81,10 @@ settled vm
 mirrored
 
 rounds=10
-[ -z "$LONG" ] || rounds=60
+[ -z "$LONG" ] || rounds=100
 say "overlapping writers on 4 connections, $rounds rounds"
 for ((i = 0; i < rounds; i++)); do
-	quietly overlap $i 4M
+	quietly overlap $((i % 60)) 4M
 done
 settled vm
 mirrored

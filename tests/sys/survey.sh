@@ -314,6 +314,9 @@ run refused cc static-by-env 'env -i ./hand $V' 8M 'cc -static -o hand hand.c'
 run refused cc static-pie './hand $V' 8M 'cc -static-pie -o hand hand.c'
 run same cc dynamic-program './hand $V' 8M 'cc -o hand hand.c'
 run same cc dynamic-by-env 'env -i ./hand $V' 8M 'cc -o hand hand.c'
+# Go programs, without libc and with it; they make system calls themselves.
+run refused golang-petname go-static 'golang-petname >>$V'
+[ -z "$TRIPWIRE" ] || run stopped age-keygen go-dynamic 'age-keygen >>$V'
 if [ -n "$TRIPWIRE" ]; then
 	for what in writes truncates copies threads; do
 		run same cc inline-$what "$BUILD/tests/preload_inline $what \$V"
