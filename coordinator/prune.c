@@ -177,7 +177,7 @@ prune_step(struct source *s, bool now, struct err *e)
 	watch_clock(s);
 	if ((!now && mono < s->prune_ns) || s->tip_unsure)
 		return PART_NOT_NOW;
-	if (s->files < 2)
+	if (s->files < 2 && (s->files == 0 || s->tip_free))
 		return 0;
 	holds = calloc(s->count + 1u, sizeof(*holds));
 	if (holds == NULL)
@@ -186,6 +186,7 @@ prune_step(struct source *s, bool now, struct err *e)
 		did = find_hold(s, i, &holds[i], e);
 	if (did == 0)
 		did = remove_all(s, holds, e);
+	s->tip_free = did >= 0 && !is_needed(s, holds, &s->tip);
 	free(holds);
 	/* A full batch: there may be more at once. */
 	s->prune_ns = did == 1 ? mono : mono + INTERVAL_NS;

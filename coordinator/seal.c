@@ -241,6 +241,7 @@ advance(struct source *s, const struct journal_header *h,
 	sealed_file_from(h, &s->tip);
 	copied = sealed_copyin_share(&s->tip, span->copyin_len);
 	s->files++;
+	s->tip_free = false;
 	s->spool_bytes += s->tip.file_len - copied;
 	if (first) {
 		s->oldest = s->tip;

@@ -113,7 +113,7 @@ source_spool(const struct source *s)
 {
 	uint64_t sent = s->held && s->sent_known ? s->sent_bytes : 0;
 
-	if (s->files < 2 || s->spool_bytes <= sent)
+	if ((s->files < 2 && s->tip_free) || s->spool_bytes <= sent)
 		return 0;
 	return s->spool_bytes - sent;
 }
@@ -359,11 +359,12 @@ source_pass(struct source *s, struct err *e)
 		did = true;
 		(void)run_part(s, PART_SEAL, break_or_seal);
 	}
-	did = run_part(s, PART_PASSING, passing_step) || did;
 	did = run_part(s, PART_HEARTBEAT, heartbeat) || did;
 	did = run_part(s, PART_CLOSE, close_idle) || did;
 	did = run_part(s, PART_COOL, cool_step) || did;
 	did = run_part(s, PART_PRUNE, prune_some) || did;
+	/* After that: with --once there may be no other pass. */
+	did = run_part(s, PART_PASSING, passing_step) || did;
 	if (source_spool(s) != spool)
 		publish_spool(s);
 	source_note(s, source_trouble(s) != NULL);

@@ -82,6 +82,7 @@ struct source {
 	struct sealed sealed;
 	struct sealed_file tip; /* tip.at nil: no file yet */
 	bool tip_unsure;	/* a rename or its sync failed: look again */
+	bool tip_free;		/* nobody needs it any more; as last seen */
 	struct sealed_file oldest;
 	struct walk counted_out; /* the file before the oldest */
 	uint64_t files;
@@ -129,10 +130,10 @@ struct source {
 bool source_has_tip(const struct source *s);
 /*
  * Bytes that wait here, for the spool limit. The last file is never pruned:
- * alone it does not count, or a spool smaller than that would be full for
- * ever. While mirrors hold back what comes after a break, until the recovery's
- * END, what they have stored does not count, or there would never be room for
- * that recovery.
+ * once nobody needs it, it does not count alone, or a spool smaller than that
+ * would be full for ever. While mirrors hold back what comes after a break,
+ * until the recovery's END, what they have stored does not count, or there
+ * would never be room for that recovery.
  */
 uint64_t source_spool(const struct source *s);
 /* The gravest trouble there is; NULL: none. */

@@ -175,6 +175,7 @@ source_find_tip(struct source *s, struct err *e)
 		capture_sealed(s->capture, s->tip.at.last);
 	}
 	s->tip_unsure = false;
+	s->tip_free = false;
 	s->window_known = false;
 	s->sent_known = false;
 	return 0;

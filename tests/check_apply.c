@@ -408,6 +408,30 @@ START_TEST(only_the_end_of_its_own_copyin_counts)
 }
 END_TEST
 
+/* What came before the break is good: the source knows, and says the rest. */
+START_TEST(design_9_11_a_recovery_may_bring_the_rest_of_a_base)
+{
+	maker_copyin_begin(&u.maker, COPYIN_BASE);
+	maker_copyin(&u.maker, 0, 0, SIZE);
+	(void)maker_seal(&u.maker, u.made);
+	if (_i == 0) {
+		deliver_all(&u);
+		run_both(&u);
+		state_is(ACK_INCONSISTENT, false, "");
+	}
+	maker_break(&u.maker);
+	maker_copyin_begin(&u.maker, COPYIN_RECOVERY);
+	maker_copyin(&u.maker, 0, 0, 5000); /* passed */
+	maker_copyin(&u.maker, 1, 0, SIZE);
+	maker_copyin_end(&u.maker);
+	(void)maker_seal(&u.maker, u.made);
+	deliver_all(&u);
+	run_both(&u);
+	mirror_stands_at(&u, newest());
+	state_is(ACK_STREAMING, true, "");
+}
+END_TEST
+
 START_TEST(a_gap_holds_like_a_break)
 {
 	uint32_t before, i;
@@ -881,6 +905,8 @@ main(void)
 	tcase_add_test(t, a_break_in_a_recovery_needs_another_one);
 	tcase_add_test(t, a_recovery_for_another_mirror_does_not_count);
 	tcase_add_test(t, only_the_end_of_its_own_copyin_counts);
+	tcase_add_loop_test(
+	    t, design_9_11_a_recovery_may_bring_the_rest_of_a_base, 0, 2);
 	tcase_add_test(t, a_gap_holds_like_a_break);
 	tcase_add_test(t, an_inconsistent_mirror_applies_over_a_break_at_once);
 	tcase_add_test(t, a_base_restores_as_well_as_a_recovery);

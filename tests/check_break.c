@@ -669,6 +669,38 @@ START_TEST(design_9_11_room_without_a_fresh_word_is_not_enough)
 }
 END_TEST
 
+/* As with --once from cron: nobody is there in between. */
+START_TEST(design_9_11_it_is_left_by_a_coordinator_that_finds_it)
+{
+	struct err e = {0};
+	int n;
+
+	for (n = 0; n < 3; n++) {
+		fill_spool((uint64_t)n);
+		pass_and_seal();
+		ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+		(void)kit_follow(&k, s->sealed.dir);
+		source_close(s);
+		s = kit_source(&k);
+		kit_pass(s);
+		ck_assert_int_eq(mode(), CAPTURE_PASSTHROUGH);
+		acknowledge_all();
+		source_close(s);
+		s = kit_source(&k);
+		s->prune_ns = 0;
+		kit_pass(s);
+		ck_assert_int_eq(mode(), CAPTURE_ON);
+		/* Only the last one is brought to its end. */
+		if (n == 1)
+			continue;
+		OK(source_seal_all(s, &e));
+		kit_pass(s);
+		ck_assert(kit_follow(&k, s->sealed.dir));
+		acknowledge_all();
+	}
+}
+END_TEST
+
 START_TEST(design_9_11_each_recovery_that_fails_doubles_the_wait)
 {
 	uint32_t wait_ms = 0;
@@ -822,6 +854,8 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, design_9_11_passthrough_is_left_when_there_is_room);
 	tcase_add_test(t, design_9_11_room_without_a_fresh_word_is_not_enough);
+	tcase_add_test(
+	    t, design_9_11_it_is_left_by_a_coordinator_that_finds_it);
 	tcase_add_test(
 	    t, design_9_11_each_recovery_that_fails_doubles_the_wait);
 	tcase_add_loop_test(t, design_9_11_a_base_goes_on_where_it_was, 0, 2);

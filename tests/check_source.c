@@ -156,7 +156,7 @@ START_TEST(files_travel_by_folder_and_acknowledgements_come_back)
 }
 END_TEST
 
-START_TEST(a_copy_in_stays_within_what_the_mirror_has_stored)
+START_TEST(design_9_11_a_copy_in_stays_within_its_window)
 {
 	struct source_kit k;
 	struct source *s;
@@ -204,7 +204,7 @@ START_TEST(a_copy_in_stays_within_what_the_mirror_has_stored)
 }
 END_TEST
 
-START_TEST(copied_in_content_is_not_charged_to_the_spool)
+START_TEST(design_9_11_copied_in_content_is_not_spool)
 {
 	struct source_kit k;
 	struct source *s;
@@ -270,8 +270,8 @@ main(void)
 	tcase_add_test(t, a_base_and_writes_after_it_replay_to_equal_volumes);
 	tcase_add_test(
 	    t, a_copy_in_among_concurrent_writers_replays_to_equal_volumes);
-	tcase_add_test(t, a_copy_in_stays_within_what_the_mirror_has_stored);
-	tcase_add_test(t, copied_in_content_is_not_charged_to_the_spool);
+	tcase_add_test(t, design_9_11_a_copy_in_stays_within_its_window);
+	tcase_add_test(t, design_9_11_copied_in_content_is_not_spool);
 	tcase_add_test(t, silence_is_broken_by_heartbeats);
 	tcase_add_test(
 	    t, files_travel_by_folder_and_acknowledgements_come_back);
