@@ -26,6 +26,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_folder.c coordinator/request_adopt.c \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
+	coordinator/request_carry.c \
+	coordinator/carry.c coordinator/carry.h \
 	coordinator/rebuild.h coordinator/rebuild.c \
 	coordinator/request_expand.c coordinator/request_key.c \
 	coordinator/keyring.h coordinator/keyring.c \

@@ -12,6 +12,7 @@ static const struct verb {
 	const char *name;
 	change_fn *run;
 } verbs[] = {
+    {"carry-acks", request_carry_acks},
     {"volume-add", request_volume_add},
     {"volume-expand", request_volume_expand},
     {"group-export", request_group_export},

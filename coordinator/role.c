@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "common/sys.h"
+#include "coordinator/carry.h"
 #include "coordinator/roles.h"
 
 #include <fcntl.h>
@@ -108,6 +109,9 @@ ships(const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
 	for (uint32_t i = 0; i < s->destination_count; i++) {
 		const struct destination_config *d = &s->destinations[i];
 
+		/* Nobody sends what is carried by hand. */
+		if (strcmp(d->url, CARRY_URL) == 0)
+			continue;
 		r[*n].destinations = d;
 		r[*n].destination_count = 1;
 		if (d->hub)

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "coordinator/carry.h"
 #include "coordinator/keyring.h"
 #include "coordinator/rebuild.h"
 
@@ -144,6 +145,17 @@ load_key(struct source *s, struct err *e)
 	return found < 0 ? -1 : 0;
 }
 
+/* What is carried by hand takes as long as that takes: a copy-in that waited
+ * for it would never end. */
+static bool
+is_carried(const struct source *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (strcmp(s->destinations[i].url, CARRY_URL) == 0)
+			return true;
+	return false;
+}
+
 static int
 open_parts(struct source *s, const struct group_config *g, struct err *e)
 {
@@ -159,6 +171,8 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
 	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
 		return -1;
+	if (is_carried(s))
+		s->window_limit = UINT64_MAX;
 	s->heartbeat_ns = s->idle_ns = now;
 	publish_spool(s);
 	return 0;

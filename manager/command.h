@@ -67,6 +67,8 @@ int run_destination_remove(struct args *a);
 int run_destination_template(struct args *a);
 int run_destination_test(struct args *a);
 int run_base(struct args *a);
+int run_carry_out(struct args *a);
+int run_carry_in(struct args *a);
 int run_key_generate(struct args *a);
 int run_key_rotate(struct args *a);
 int run_key_list(struct args *a);

@@ -130,6 +130,14 @@ static const struct option_spec key_export_options[] = {
     {"key", "ID", "this key (default: the newest)"},
     END,
 };
+static const struct option_spec carry_out_options[] = {
+    {"to", "FOLDER", "the folder that is carried"},
+    END,
+};
+static const struct option_spec carry_in_options[] = {
+    {"timeout", "SECONDS", "waits at most so long for the receiver (30)"},
+    END,
+};
 static const struct option_spec wait_options[] = {
     {"applied", NULL, "until it is on the mirror (default)"},
     {"stored", NULL, "until it is safe at the other site"},
@@ -316,6 +324,20 @@ const struct command commands[] = {
 	"Removes a key from this site when no file here needs it any more.\n\n"
 	"  aim-manager key retire db 0123456789abcdef0123456789abcdef",
 	dry_run_only, run_key_retire},
+    {"carry", "out", "GROUP --to FOLDER", 1, 1, false,
+	"copies files into a folder to be carried",
+	"Copies what the group's carried destinations (--url carry://) have "
+	"not stored\nyet into a folder, with a manifest. Broken off or "
+	"repeated, the folder is as it\nwas before, or whole.\n\n"
+	"  aim-manager carry out db --to /media/disk",
+	carry_out_options, run_carry_out},
+    {"carry", "in", "FOLDER", 1, 1, false, "takes what a folder has brought",
+	"At the mirror's site: checks all files against the manifest, takes "
+	"them, waits\nuntil they are received, and leaves the "
+	"acknowledgement in the folder. At the\nsource's site: takes the "
+	"acknowledgements.\n\n"
+	"  aim-manager carry in /media/disk",
+	carry_in_options, run_carry_in},
     {"run", NULL, "[OPTION...] GROUP -- COMMAND [ARG...]", 1, 1, true,
 	"runs a program and captures its writes",
 	"Runs COMMAND and captures its writes to every protected volume of "

@@ -6,6 +6,7 @@ libmanager_a_SOURCES = \
 	manager/args.c manager/tell.c \
 	manager/client.h manager/client.c \
 	manager/command.h manager/commands.c \
+	manager/cmd_carry.c \
 	manager/cmd_change.c manager/cmd_init.c manager/cmd_key.c \
 	manager/cmd_list.c manager/cmd_logwrites.c \
 	manager/cmd_marker.c manager/cmd_run.c manager/cmd_status.c \

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "coordinator/ack_store.h"
+#include "coordinator/carry.h"
 #include "coordinator/lease.h"
 #include "coordinator/sealed.h"
 #include "manager/client.h"
@@ -182,7 +183,8 @@ look_at_silence(const struct group_config *g, struct status_destination *d)
 {
 	double most = HEARTBEATS_MISSED * (double)g->heartbeat_ms / 1000;
 
-	if (!d->acked || d->state != STATUS_STREAMING || d->ack_age <= most)
+	if (!d->acked || d->state != STATUS_STREAMING || d->ack_age <= most ||
+	    strcmp(d->config->url, CARRY_URL) == 0)
 		return;
 	d->state = STATUS_STALLED;
 	(void)snprintf(d->reason, sizeof(d->reason),
