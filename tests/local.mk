@@ -150,7 +150,7 @@ noinst_PROGRAMS += tests/capture_tool
 tests_capture_tool_SOURCES = tests/capture_tool.c
 noinst_PROGRAMS += tests/preload_calls
 tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
-	tests/preload_calls_inside.c \
+	tests/preload_calls_inside.c tests/preload_calls_native.c \
 	tests/preload_calls_other.c tests/preload_calls_process.c \
 	tests/preload_calls_signals.c \
 	tests/preload_calls_size.c tests/preload_calls_write.c

@@ -47,7 +47,7 @@ must_open(const char *path, int flags)
 }
 
 static const struct call *const all[] = {write_calls, size_calls, other_calls,
-    process_calls, inside_calls, signal_calls};
+    process_calls, inside_calls, signal_calls, native_calls};
 enum { FAMILIES = sizeof(all) / sizeof(all[0]) };
 
 static void

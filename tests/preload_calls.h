@@ -31,7 +31,7 @@ struct call {
 #define INSIDE_REFUSED(name) CALL_OF(name, "inside-refused")
 
 extern const struct call write_calls[], size_calls[], other_calls[],
-    process_calls[], inside_calls[], signal_calls[];
+    process_calls[], inside_calls[], signal_calls[], native_calls[];
 
 /* Prints an expression, its value, and errno when it is -1. */
 void show(const char *what, long value);

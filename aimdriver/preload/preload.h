@@ -303,5 +303,7 @@ void px_stdio_check(void);
 void px_stdio_start(void);
 void px_stdio_inherited(void);
 extern int px_parking; /* where libc's diverted streams are kept */
+extern int px_null;    /* aio.c: /dev/null, for writing */
+void px_null_start(void);
 
 #endif

@@ -205,6 +205,7 @@ start(void)
 	find_loader();
 	(void)dl_iterate_phdr(refuse_companions, NULL);
 	attach_all();
+	px_null_start();
 	watch_forks();
 }
 
@@ -413,7 +414,7 @@ px_owns(int fd)
 {
 	if (fd < 0 || px_self.inside > 0 || atomic_load(&state) != READY)
 		return false;
-	if (fd == px_parking)
+	if (fd == px_parking || fd == px_null)
 		return true;
 	for (uint32_t i = 0; i < group_count; i++)
 		if (capture_owns_fd(groups[i], fd))
