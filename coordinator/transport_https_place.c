@@ -201,9 +201,12 @@ https_fetch(struct transport *base, struct transport_file *files, size_t count)
 		while (!http_has_room(t->http) ||
 		       (i == 0 && http_in_flight(t->http) > 0))
 			finish_one(t, under_way);
-		if (i == 0 && files[0].result >= 0)
-			t->proven = true;
-		if (i == 0 && files[0].result < 0) {
+		if (i > 0)
+			continue;
+		/* One that is too large says nothing of the others. */
+		t->proven = files[0].result >= 0 ||
+			    files[0].why.kind == ERR_CORRUPT || t->proven;
+		if (files[0].result < 0 && files[0].why.kind != ERR_CORRUPT) {
 			why = files[0].why;
 			i++;
 			break;

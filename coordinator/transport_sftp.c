@@ -431,7 +431,7 @@ begin_fetch(struct sftp_transport *t, struct connection *c, bool fresh,
 }
 
 /* Hands over one after the other; the first failure ends it for those that
- * were not begun. */
+ * were not begun. (One that is too large says nothing of the others.) */
 static void
 sftp_fetch(struct transport *base, struct transport_file *files, size_t count)
 {
@@ -445,7 +445,8 @@ sftp_fetch(struct transport *base, struct transport_file *files, size_t count)
 		note_answer(t);
 	for (i = 0; i < count && why.kind == ERR_NONE; i++) {
 		while ((c = choose(t, &fresh)) == NULL)
-			if (wait_one(t, true) && t->answer.result < 0)
+			if (wait_one(t, true) && t->answer.result < 0 &&
+			    t->answer.kind != ERR_CORRUPT)
 				(void)err_set(
 				    &why, t->answer.kind, "%s", t->answer.text);
 		if (why.kind != ERR_NONE ||

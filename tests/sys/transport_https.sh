@@ -172,6 +172,13 @@ expect 3 hub fetch 1000000 "$T/got" "${names[0]}" "$FOLDER/$(name 99)"
 says 'not there'
 expect 6 hub fetch 204799 "$T/got" "${names[0]}"
 says 'larger than the 204799 bytes'
+head -c 100 /dev/urandom >"$IN/$(name 98)"
+chmod 644 "$IN/$(name 98)"
+expect 6 hub fetch 204799 "$T/got" "${names[0]}" "${names[1]}" \
+	"$FOLDER/$(name 99)" "$FOLDER/$(name 98)"
+says "$(name 99): not there"
+same "$IN/$(name 98)" "$T/got/$(name 98)"
+rm "$IN/$(name 98)"
 expect 0 hub fetch 204800 "$T/got" "${names[0]}"
 begin=$FOLDER/${ACK%.ack}.begin
 echo one >"$T/one" && echo two >"$T/two"

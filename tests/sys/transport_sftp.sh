@@ -87,6 +87,13 @@ expect 3 with fetch 1000000 "$T/got" "${names[0]}" "$FOLDER/none.aim"
 says 'none.aim: not there'
 expect 6 with fetch 307199 "$T/got" "${names[0]}"
 says 'larger than the 307199 bytes'
+head -c 100 /dev/urandom >"$IN/small.aim"
+chmod 644 "$IN/small.aim"
+expect 6 with fetch 307199 "$T/got" "${names[0]}" "${names[1]}" \
+	"$FOLDER/none.aim" "$FOLDER/small.aim"
+says 'none.aim: not there'
+same "$IN/small.aim" "$T/got/small.aim"
+rm "$IN/small.aim"
 expect 0 with fetch 307200 "$T/got" "${names[0]}"
 
 say "small files are replaced, looked for and removed; folders are made"
