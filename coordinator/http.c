@@ -107,6 +107,15 @@ most_urgent(struct http *h)
 	return first;
 }
 
+/* What is sent at the same time shares the way, and a slow one is to bring all
+ * of it in time. `max_file` is far more than what comes. */
+uint32_t
+http_limit_ms(const struct http_request *r)
+{
+	return r->len > 0 ? transfer_limit_ms(r->len, HTTP_IN_FLIGHT)
+			  : transfer_limit_ms(r->max_file, 1);
+}
+
 static int
 be_running(struct http *h, struct err *e)
 {
@@ -144,8 +153,7 @@ http_begin(struct http *h, const struct http_request *r, int fd,
 	}
 	p->used = true;
 	p->ticket = copy.ticket;
-	p->limit_ms = transfer_limit_ms(
-	    copy.len > copy.max_file ? copy.len : copy.max_file);
+	p->limit_ms = http_limit_ms(&copy);
 	p->until_ns = clock_mono_ns() + p->limit_ms * NS_PER_MS;
 	if (ticket != NULL)
 		*ticket = copy.ticket;

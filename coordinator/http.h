@@ -122,6 +122,8 @@ int http_begin(struct http *h, const struct http_request *r, int fd,
  * NULL when none is in flight or, without `block`, when none has come yet.
  */
 const struct http_answer *http_next(struct http *h, bool block);
+/* How long this request may take, while as many as may be are in flight. */
+uint32_t http_limit_ms(const struct http_request *r);
 /* One request alone: nothing may be in flight. */
 int http_ask(struct http *h, const struct http_request *r, int fd,
     const struct http_answer **out, struct err *e) CHECKED;

@@ -228,10 +228,7 @@ set_transfer(struct slot *t)
 	bool ok = true;
 
 	SET(CURLOPT_PRIVATE, t);
-	SET(CURLOPT_TIMEOUT_MS,
-	    (long)(transfer_limit_ms(
-		       r->len > r->max_file ? r->len : r->max_file) -
-		   TRANSFER_MARGIN_MS));
+	SET(CURLOPT_TIMEOUT_MS, (long)(http_limit_ms(r) - TRANSFER_MARGIN_MS));
 	SET(CURLOPT_READFUNCTION, read_body);
 	SET(CURLOPT_READDATA, t);
 	SET(CURLOPT_SEEKFUNCTION, seek_body);

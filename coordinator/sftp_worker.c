@@ -179,7 +179,7 @@ transfer(struct worker *w, uint64_t len, struct curl_slist *after)
 
 	w->detail[0] = '\0';
 	(void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
-	    (long)(transfer_limit_ms(len) - TRANSFER_MARGIN_MS));
+	    (long)(transfer_limit_ms(len, SFTP_AT_ONCE) - TRANSFER_MARGIN_MS));
 	(void)curl_easy_setopt(c, CURLOPT_POSTQUOTE, after);
 	return curl_easy_perform(c);
 }

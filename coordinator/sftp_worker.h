@@ -43,6 +43,7 @@ struct sftp_answer {
 	char text[400];
 	uint8_t data[TRANSPORT_GET_LIMIT];
 };
+#define SFTP_AT_ONCE 3 /* processes, each with a connection */
 #define SFTP_ANSWER_HEAD offsetof(struct sftp_answer, data)
 
 /* Serves asks until `sock` is closed; `setup`: struct sftp_setup. */

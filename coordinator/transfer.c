@@ -24,9 +24,9 @@ union control {
 };
 
 uint32_t
-transfer_limit_ms(uint64_t len)
+transfer_limit_ms(uint64_t len, uint32_t at_once)
 {
-	uint64_t ms = LIMIT_MS + len / SLOWEST_RATE;
+	uint64_t ms = LIMIT_MS + len / SLOWEST_RATE * at_once;
 
 	return ms < UINT32_MAX / 2 ? (uint32_t)ms : UINT32_MAX / 2;
 }

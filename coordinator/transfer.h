@@ -40,8 +40,9 @@ int transfer_send(
  * does not fit. *fd is -1 when none came along; may be NULL. */
 size_t transfer_receive(int sock, void *to, size_t room, int *fd);
 
-/* How long a transfer of so many bytes may take at most. */
-uint32_t transfer_limit_ms(uint64_t len);
+/* How long a transfer of so many bytes may take at most, when so many of them
+ * share the way. */
+uint32_t transfer_limit_ms(uint64_t len, uint32_t at_once);
 /* The process gives up by itself so much earlier. */
 #define TRANSFER_MARGIN_MS 5000u
 

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define WORKERS 3
+#define WORKERS SFTP_AT_ONCE
 #define BEAT_MS 500
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -130,7 +130,7 @@ hand_over(
 		return -1;
 	}
 	c->busy = true;
-	c->limit_ms = transfer_limit_ms(ask->len);
+	c->limit_ms = transfer_limit_ms(ask->len, SFTP_AT_ONCE);
 	c->until_ns = clock_mono_ns() + c->limit_ms * NS_PER_MS;
 	return 0;
 }

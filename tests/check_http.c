@@ -326,6 +326,18 @@ sign(const struct http_setup *s, struct http_request *r, int fd, struct err *e)
 	    r, e, "X-Signed", "by %s", (const char *)s->sign_context);
 }
 
+/* At 16 kB/s, which all that are sent at the same time share. */
+START_TEST(a_slow_way_may_be_shared)
+{
+	request.len = UINT64_C(4) << 20;
+	ck_assert_uint_gt(http_limit_ms(&request),
+	    HTTP_IN_FLIGHT * request.len / 16000 * 1000);
+	request.len = 0;
+	request.max_file = UINT64_C(1) << 30;
+	ck_assert_uint_lt(http_limit_ms(&request), UINT32_C(24) * 3600 * 1000);
+}
+END_TEST
+
 START_TEST(who_cannot_sign_sends_nothing)
 {
 	const struct http_answer *a = NULL;
@@ -390,6 +402,7 @@ main(void)
 	tcase_add_loop_test(c, a_status_says_what_to_do, 0, COUNT(statuses));
 	tcase_add_test(c, an_https_destination_is_checked_unconnected);
 	tcase_add_test(c, nobody_listening_is_said_in_time);
+	tcase_add_test(c, a_slow_way_may_be_shared);
 	tcase_add_test(c, who_cannot_sign_sends_nothing);
 	tcase_add_test(c, every_option_has_a_place_of_its_own);
 	suite_add_tcase(s, c);
