@@ -30,7 +30,11 @@ make() {
 	done
 }
 make 12 300k 1
-make 40 1M 2
+# More than is sent before a server can be stopped: one content, many names.
+make 1 4M 2
+for ((i = 2; i <= 100; i++)); do
+	ln "$T/files/$(name 1 2)" "$T/files/$(name "$i" 2)"
+done
 make 1 6M 3
 make 1 100 4
 echo other >"$T/other/$(name 1)"
@@ -227,7 +231,7 @@ killed() {
 	say "$KIND: the server is killed midway; again is harmless"
 	put right "$FOLDER" "$T"/files/00000002-* 2>"$T/put.log" &
 	local putter=$! begin rc=0
-	within 20 test -e "$IN/$(name 3 2)" || fail "nothing arrives"
+	within 20 test -e "$IN/$(name 1 2)" || fail "nothing arrives"
 	# shellcheck disable=SC2046 # a list of numbers
 	kill -9 $(family "$SERVER")
 	wait "$SERVER" 2>/dev/null
@@ -240,9 +244,10 @@ killed() {
 	SSHD_FIXED_PORT=$PORT NGINX_FIXED_PORT=$PORT S3_FIXED_PORT=$PORT
 	"${KIND}_serve" "$KIND"
 	unset SSHD_FIXED_PORT NGINX_FIXED_PORT S3_FIXED_PORT
-	must put right "$FOLDER" "$T"/files/00000002-*
+	must put right "$FOLDER" "$T"/files/00000002-*0[1-9a-f].aim
 	whole
-	[ "$SEEN" -eq 52 ] || fail "$SEEN of 52 arrived"
+	[ "$SEEN" -ge 27 ] || fail "$SEEN of 27 arrived"
+	rm -f "$IN"/00000002-* "$IN"/.*.part
 }
 
 # frozen: a server of its own stops answering; run beside the others.
@@ -251,7 +256,7 @@ frozen() {
 	serve_it "$KIND-frozen"
 	put right "$FOLDER" "$T"/files/00000002-* 2>"$T/frozen-$KIND.log" &
 	putter=$!
-	within 20 test -e "$IN/$(name 2 2)" || fail "nothing arrives"
+	within 20 test -e "$IN/$(name 1 2)" || fail "nothing arrives"
 	all=$(family "$SERVER")
 	# shellcheck disable=SC2086 # a list of numbers
 	kill -STOP $all 2>/dev/null
@@ -264,9 +269,9 @@ frozen() {
 	echo "   $KIND: given up after $((SECONDS - begin)) s:" \
 		"$(cat "$T/frozen-$KIND.log")"
 	whole
-	must put right "$FOLDER" "$T"/files/00000002-*
+	must put right "$FOLDER" "$T"/files/00000002-*0[1-9a-f].aim
 	whole
-	[ "$SEEN" -eq 40 ] || fail "$SEEN of 40 arrived"
+	[ "$SEEN" -ge 15 ] || fail "$SEEN of 15 arrived"
 }
 
 full() {
