@@ -46,6 +46,8 @@ class Server:
 
     def __init__(self, lab, name, *argv):
         self.lab, self.socket = lab, lab.path(name + ".sock")
+        if os.path.exists(self.socket):  # of one that had to be killed
+            os.unlink(self.socket)
         argv = [a.replace("SOCKET", self.socket) for a in argv]
         self.process = lab.start(*argv, log=name + ".log")
         self.uri = "nbd+unix:///?socket=" + self.socket
