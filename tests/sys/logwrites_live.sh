@@ -93,6 +93,21 @@ follow() {
 follow
 mount -t ext4 -o discard /dev/mapper/lw /lw || echo "guest: no mount"
 used() { dmsetup status lw | cut -d' ' -f5; }
+# The log that is written to is the one that is followed, and far from full.
+steady() {
+	now=$(dmsetup table lw | cut -d' ' -f5)
+	number=$($manage list | sed -n 2p | tr -s ' ' | cut -d' ' -f4)
+	[ "${now#*:}" -eq $((16 + 16 * (number % 2))) ] &&
+		[ "$(used)" -le 7000 ]
+}
+# As a follower that is killed right after it has changed the log: no mark.
+change() {
+	next=/dev/vdb
+	[ $((number % 2)) -eq 1 ] || next=/dev/vdc
+	dd if=/dev/zero of=$next bs=64k count=1 conv=notrunc,fsync 2>/dev/null
+	try dmsetup load lw --table "0 32768 log-writes /dev/vda $next"
+	try dmsetup resume lw
+}
 i=0
 while [ $i -lt 30 ]; do
 	# It must not be full before the follower has changed it.
@@ -104,8 +119,20 @@ while [ $i -lt 30 ]; do
 	dd if=/dev/urandom of=/lw/$((i % 12)) bs=64k count=4 2>/dev/null
 	sync
 	if [ $i -eq 15 ]; then
+		n=0
+		until steady || [ $n -gt 300 ]; do
+			n=$((n + 1))
+			[ "$(used)" -gt 7800 ] ||
+				dd if=/dev/zero of=/lw/more bs=16k count=1 \
+					conv=fsync 2>/dev/null
+			sleep 0.1
+		done
 		kill -9 $follower
 		wait $follower
+		if steady; then
+			change
+			echo "guest: changed without a mark"
+		fi
 		follow
 	fi
 	[ $((i % 15)) -ne 14 ] || once here there
@@ -192,6 +219,7 @@ guest_run 240 "$T/initrd.gz" "" "${drives[@]}" ||
 	fail "the guest ended with status $?"
 tr -d '\r' <"$T/guest.log" >"$T/told"
 for line in 'done' mirrored finished recovered 'full, status 1' rotated \
+	'changed without a mark' \
 	'mirrored again'; do
 	grep -q "^guest: $line" "$T/told" || {
 		cat "$T/told"
