@@ -2,10 +2,10 @@
 /*
  * bench_calls: what one write costs, made in three ways: by the function's
  * name, by libc's own function past the name, and by a system call instruction
- * past libc. `bench_calls PATH...` writes 64 bytes at the start of each and
- * prints a line of JSON for each way: nanoseconds of the thread, the least of
- * sixty rounds.
- * tests/bench/bench_calls.sh runs it plainly, captured, and with the tripwire.
+ * past libc. `bench_calls LEN PATH...` writes LEN bytes at the start of each
+ * and prints a line of JSON for each way: nanoseconds of the thread, the least
+ * of sixty rounds. tests/bench/bench_calls.sh runs it plainly, captured, and
+ * with the tripwire.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,14 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEN = 64, CALLS = 2000, ROUNDS = 60 };
+enum { MOST = 1 << 20, CALLS = 2000, ROUNDS = 60 };
 
 typedef ssize_t writer(int fd, const void *from, size_t len, off_t off);
 
 static writer *libcs_own;
+static size_t len;
 
 static ssize_t
-by_instruction(int fd, const void *from, size_t len, off_t off)
+by_instruction(int fd, const void *from, size_t n, off_t off)
 {
 #if defined(__x86_64__) && !defined(__ILP32__)
 	register off_t r10 __asm__("r10") = off;
@@ -33,11 +34,11 @@ by_instruction(int fd, const void *from, size_t len, off_t off)
 	__asm__ volatile("syscall"
 			 : "=a"(r)
 			 : "a"((long)SYS_pwrite64), "D"((long)fd), "S"(from),
-			 "d"(len), "r"(r10)
+			 "d"(n), "r"(r10)
 			 : "rcx", "r11", "memory");
 	return r;
 #else
-	return pwrite(fd, from, len, off);
+	return pwrite(fd, from, n, off);
 #endif
 }
 
@@ -53,7 +54,7 @@ now(void)
 static double
 measure(writer *put, int fd)
 {
-	static char data[LEN];
+	static char data[MOST];
 	double least = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
@@ -61,7 +62,7 @@ measure(writer *put, int fd)
 		double ns;
 
 		for (int i = 0; i < CALLS; i++)
-			if (put(fd, data, LEN, 0) != LEN) {
+			if (put(fd, data, len, 0) != (ssize_t)len) {
 				perror("pwrite");
 				exit(1);
 			}
@@ -79,11 +80,12 @@ main(int argc, char **argv)
 
 	if (libc != NULL)
 		*(void **)(void *)&libcs_own = dlsym(libc, "pwrite64");
-	if (libcs_own == NULL || argc < 2) {
-		fprintf(stderr, "usage: bench_calls PATH...\n");
+	len = argc < 2 ? 0 : (size_t)atol(argv[1]);
+	if (libcs_own == NULL || len == 0 || len > MOST) {
+		fprintf(stderr, "usage: bench_calls LEN PATH...\n");
 		return 2;
 	}
-	for (int i = 1; i < argc; i++) {
+	for (int i = 2; i < argc; i++) {
 		int fd = open(argv[i], O_RDWR);
 
 		if (fd < 0) {
