@@ -484,7 +484,7 @@ main(void)
 	TCase *c = tcase_create("fetch");
 
 	tcase_add_checked_fixture(c, setup, teardown);
-	tcase_set_timeout(c, 60);
+	tcase_set_timeout(c, 180);
 	tcase_add_test(c, all_files_come_and_the_acknowledgement_goes_back);
 	tcase_add_test(c, it_begins_where_the_source_says);
 	tcase_add_loop_test(c,

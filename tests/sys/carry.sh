@@ -24,15 +24,15 @@ FOLDER=$USB/$(sed -n 's/^stream //p' "$T/disk.pairing")
 all_sealed() { is here disk 'g["captured"] == g["sealed"]' true; }
 # trip: out, in over there, and back.
 trip() {
-	within 20 all_sealed || fail "not all is sealed"
+	within 40 all_sealed || fail "not all is sealed"
 	must here carry out disk --to "$USB"
-	must there carry in "$USB"
+	must there carry in "$USB" --timeout 60
 	must here carry in "$USB"
 }
 
 both
 quietly here base disk
-within 20 all_sealed || fail "no base"
+within 40 all_sealed || fail "no base"
 must captured disk python3 "$WRITER" --count 1000 "$T/disk.img"
 
 say "there and back"
@@ -40,7 +40,7 @@ trip
 settled disk
 mirrored
 is_small() { [ "$(find "$HERE/sealed" -name '*.aim' | wc -l)" -le 2 ]; }
-within 20 is_small || fail "nothing is pruned after the acknowledgement"
+within 40 is_small || fail "nothing is pruned after the acknowledgement"
 
 say "again, with only what is new; and once more, with nothing"
 must captured disk python3 "$WRITER" --count 500 --seed 2 "$T/disk.img"
@@ -53,9 +53,9 @@ says ': 0 of '
 
 say "a damaged file, a missing one, a cut manifest: nothing is taken"
 must captured disk python3 "$WRITER" --count 500 --seed 3 "$T/disk.img"
-within 20 all_sealed || fail "not all is sealed"
+within 40 all_sealed || fail "not all is sealed"
 must captured disk python3 "$WRITER" --count 50 --seed 4 "$T/disk.img"
-within 20 all_sealed || fail "not all is sealed"
+within 40 all_sealed || fail "not all is sealed"
 must here carry out disk --to "$USB"
 cp -r "$USB" "$T/good"
 file=$(find "$FOLDER" -name '*.aim' | sort | tail -n 1)
@@ -85,7 +85,7 @@ for ((i = 1; i <= 12; i++)); do
 	kill -9 $! 2>/dev/null
 	wait $! 2>/dev/null
 	if [ -e "$FOLDER/manifest" ]; then
-		must there carry in "$USB"
+		must there carry in "$USB" --timeout 60
 		rm -rf "$USB"
 		mkdir "$USB"
 	fi
@@ -103,7 +103,7 @@ if is_root && mkdir "$T/small" &&
 	# shellcheck disable=SC2016 # expanded when it runs
 	at_end 'umount "$T/small"'
 	must captured disk python3 "$WRITER" --count 300 --seed 5 "$T/disk.img"
-	within 20 all_sealed || fail "not all is sealed"
+	within 40 all_sealed || fail "not all is sealed"
 	expect 1 here carry out disk --to "$T/small"
 	expect 4 there carry in "$T/small"
 	says 'no manifest'
