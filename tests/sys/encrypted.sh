@@ -3,7 +3,7 @@
 # An encrypted group: nothing can be read on the way, keys come and go.
 # shellcheck source=tests/sys/lib.sh
 . "$(dirname "$0")/lib.sh"
-need python3
+need python3 sqlite3
 
 SECRET=BlueWhaleSongs
 
