@@ -201,7 +201,7 @@ make_group(
 		    "name with --group",
 		    name);
 	(void)snprintf(g->name, sizeof(g->name), "%s", name);
-	g->spool_policy = spool_policy(policy);
+	g->spool_policy = (enum capture_policy)spool_policy(policy);
 	if (g->spool_policy == 0)
 		return err_set(e, ERR_REFUSED,
 		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",
