@@ -120,23 +120,29 @@ open_transports(struct ship *s, struct err *e)
 static int
 work(struct ship *s, struct err *e)
 {
-	struct err why = {0};
-	int fetched, sent;
+	struct err why = {0}, uncleared = {0};
+	int hub, fetched, sent;
 
 	/* Until the first copy-in has begun there is nothing to send: looked
 	 * for at every pass, so that one --once is enough. */
 	if (load_job(s, !s->has_ack && s->job.begin == 0, e) < 0 ||
-	    open_transports(s, e) < 0 || ship_hub(s, e) < 0)
+	    open_transports(s, e) < 0)
 		return -1;
+	/* A place that cannot be cleared can be sent to, even so. */
+	hub = ship_hub(s, &uncleared);
 	/* A destination that nothing was ever asked of needs nothing. */
 	if (s->job.state == JOB_NONE && !s->has_ack)
-		return 0;
+		return hub < 0
+			   ? err_set(e, uncleared.kind, "%s", uncleared.text)
+			   : 0;
 	fetched = ship_fetch(s, &why);
 	sent = ship_send(s, e);
 	if (sent < 0)
 		return -1;
 	if (fetched < 0)
 		return err_set(e, why.kind, "%s", why.text);
+	if (hub < 0)
+		return err_set(e, uncleared.kind, "%s", uncleared.text);
 	/* Often the answer is there already. */
 	return fetched == 1 || sent == 1;
 }
