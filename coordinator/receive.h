@@ -58,6 +58,10 @@ int receive_walk(struct receive *r, struct err *e) CHECKED;
 /* Puts a name from incoming/ aside. */
 int receive_refuse(struct receive *r, const char *name, const char *why,
     struct err *e) CHECKED;
+/* The same with the file that is waited for: the chain stands still, and the
+ * acknowledgement names it. */
+int receive_refuse_next(struct receive *r, const char *name, const char *why,
+    struct err *e) CHECKED;
 
 /* ---- receive_scan.c ---- */
 

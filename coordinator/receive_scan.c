@@ -176,6 +176,33 @@ is_base(struct receive *r, struct reader *reader)
 	return !chain_is_partial(reader);
 }
 
+/* Is it of our stream? What was fetched must be what its name says, too;
+ * else taking it finds that out. */
+static bool
+is_it(struct receive *r, const struct incoming_entry *entry,
+    const struct reader *reader, char why[CHAIN_WHY])
+{
+	const struct journal_header *h = reader_header(reader);
+
+	if (!stage_belongs(&r->stage, reader, why))
+		return false;
+	(void)snprintf(
+	    why, CHAIN_WHY, "it says inside that it is another file");
+	return r->stage.mirror.pull == NULL ||
+	       (h->epoch_number == entry->at.epoch_number &&
+		   h->sequence == entry->at.sequence);
+}
+
+/* A name that the fetcher sees here it does not ask for again: what is of no
+ * use makes way. Others may be uploading still, or know better. */
+static int
+make_way(struct receive *r, const char *name, const char *why, struct err *e)
+{
+	return r->stage.mirror.pull == NULL
+		   ? 0
+		   : receive_refuse_next(r, name, why, e);
+}
+
 /*
  * A mirror without state begins at a base that names it; of several, at the
  * newest: what follows that one has surely not been pruned. (A recovery is no
@@ -188,7 +215,8 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 	struct incoming_file f = {.fd = -1};
 	struct reader *reader = NULL;
 	char why[CHAIN_WHY];
-	int got;
+	struct err bad = {0};
+	int got, done = 0;
 
 	if (!first_look(r, entry))
 		return 0;
@@ -197,16 +225,20 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 		return got;
 	if (got == 2)
 		return receive_refuse(r, entry->name, why, e);
-	if (reader_open(f.fd, entry->name, &reader, NULL) == 0 &&
-	    stage_belongs(&r->stage, reader, why) &&
-	    chain_begins(&r->stage.mirror, reader) && is_base(r, reader) &&
-	    (!r->has_best || is_later(&entry->at, &r->best))) {
+	if (reader_open(f.fd, entry->name, &reader, &bad) < 0) {
+		if (bad.kind == ERR_CORRUPT || bad.kind == ERR_REFUSED)
+			done = make_way(r, entry->name, bad.text, e);
+	} else if (!is_it(r, entry, reader, why)) {
+		done = make_way(r, entry->name, why, e);
+	} else if (chain_begins(&r->stage.mirror, reader) &&
+		   is_base(r, reader) &&
+		   (!r->has_best || is_later(&entry->at, &r->best))) {
 		r->has_best = true;
 		r->best = entry->at;
 	}
 	reader_close(reader);
 	(void)close(f.fd);
-	return 0;
+	return done;
 }
 
 /*

@@ -41,18 +41,6 @@ receive_refuse(
 	return 0;
 }
 
-/* The expected file was bad: aside with it, and the chain stands still. */
-static int
-refuse_next(struct receive *r, const char *name, const char *why, struct err *e)
-{
-	if (receive_refuse(r, name, why, e) < 0)
-		return -1;
-	(void)snprintf(r->stall, sizeof(r->stall),
-	    "%s is in quarantine: %.110s", name, why);
-	r->stall_lasts = true;
-	return 0;
-}
-
 /* The reader puts the name in front; it is said already. */
 static const char *
 without_name(const char *text, const char *name)
@@ -61,6 +49,19 @@ without_name(const char *text, const char *name)
 
 	return strncmp(text, name, n) == 0 && text[n] == ':' ? text + n + 2
 							     : text;
+}
+
+int
+receive_refuse_next(
+    struct receive *r, const char *name, const char *why, struct err *e)
+{
+	why = without_name(why, name);
+	if (receive_refuse(r, name, why, e) < 0)
+		return -1;
+	(void)snprintf(r->stall, sizeof(r->stall),
+	    "%s is in quarantine: %.110s", name, why);
+	r->stall_lasts = true;
+	return 0;
 }
 
 /*
@@ -81,7 +82,7 @@ judge(struct receive *r, const char *name, const struct incoming_file *f,
 		    "%s is still being written", name);
 		return 0;
 	}
-	return refuse_next(r, name, without_name(trouble->text, name), e);
+	return receive_refuse_next(r, name, trouble->text, e);
 }
 
 /* 1 when the header says that this is the file that comes next. */
@@ -93,9 +94,9 @@ is_next(struct receive *r, const char *name, const struct chain_name *at,
 	char why[CHAIN_WHY];
 
 	if (!stage_belongs(&r->stage, reader, why))
-		return refuse_next(r, name, why, e);
+		return receive_refuse_next(r, name, why, e);
 	if (h->epoch_number != at->epoch_number || h->sequence != at->sequence)
-		return refuse_next(
+		return receive_refuse_next(
 		    r, name, "it says inside that it is another file", e);
 	if (position_is_nil(&r->tip)) {
 		if (chain_begins(&r->stage.mirror, reader))
@@ -106,7 +107,7 @@ is_next(struct receive *r, const char *name, const struct chain_name *at,
 	case CHAIN_NEXT:
 		return 1;
 	case CHAIN_OTHER:
-		return refuse_next(r, name, why, e);
+		return receive_refuse_next(r, name, why, e);
 	case CHAIN_WAIT:
 	case CHAIN_BACK:
 	default:
@@ -309,7 +310,7 @@ take_open(struct receive *r, const char *name, const struct chain_name *at,
 	if (attempt_begin(r->stage.stage, name, f, &deaths, e) < 0)
 		return -1;
 	if (deaths >= DEATHS)
-		return refuse_next(r, name,
+		return receive_refuse_next(r, name,
 		    "reading it has ended the receiver twice; keep it for "
 		    "the developers",
 		    e);
@@ -333,7 +334,7 @@ receive_take(struct receive *r, const struct chain_name *at, struct err *e)
 	if (got <= 0)
 		return got;
 	if (got == 2)
-		return refuse_next(r, name, why, e);
+		return receive_refuse_next(r, name, why, e);
 	r1 = take_open(r, name, at, &f, e);
 	(void)close(f.fd);
 	if (r1 >= 0 && attempt_end(r->stage.stage, e) < 0)

@@ -118,6 +118,28 @@ within 60 arrived || fail "it does not go on: $(cat "$T/wait")"
 mirrored
 same "$T/disk.img" "$T/disk.far"
 
+say "the first file of a base comes cut, or is one of another group"
+for name in cut other; do
+	stop "$THERE"
+	volume $name 1M
+	meet $name there "$T/$name.mir" "file://$HUB"
+	FIRST=$HUB/$(sed -n 's/^stream //p' "$T/$name.pairing")
+	here base $name || fail "base: status $?"
+	is_sent() { [ "$(files_in "$FIRST")" -ge 1 ]; }
+	within 20 is_sent || fail "nothing is sent"
+	file=$(find "$FIRST" -name '*.aim' | sort | head -n 1)
+	if [ $name = cut ]; then
+		truncate -s 1000 "$file"
+	else
+		cat "$(find "$HERE/sealed/$(basename "$IN")" -name '*.aim' |
+			head -n 1)" >"$file"
+	fi
+	start "$THERE"
+	arrived() { here wait $name --applied --timeout 1 >"$T/wait" 2>&1; }
+	within 60 arrived || fail "it does not begin: $(cat "$T/wait")"
+done
+mirrored
+
 if command -v sshd >/dev/null; then
 	say "over SFTP, with a server that dies meanwhile"
 	mkdir -p "$T/landing/hub"
