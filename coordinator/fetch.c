@@ -19,6 +19,8 @@
 #define LONGEST_WAIT_MS 1000u
 #define POLL_FIRST_MS 50u
 #define POLL_LAST_MS 5000u
+/* What is refused is got whole to see whether it has changed. */
+#define POLL_HELD_MS 300000u
 
 /* The receiver's word, and the files that it has taken away. */
 static void
@@ -118,6 +120,7 @@ reach(struct fetch *f, struct err *e)
 static void
 poll_later(struct fetch *f)
 {
+	uint32_t last = f->held[0] != '\0' ? POLL_HELD_MS : POLL_LAST_MS;
 	uint32_t chance = 0, wait_ms;
 
 	if (f->poll_ms < POLL_FIRST_MS)
@@ -126,8 +129,7 @@ poll_later(struct fetch *f)
 		chance = 0;
 	wait_ms = f->poll_ms - chance % (f->poll_ms / 4);
 	f->poll_ns = clock_mono_ns() + wait_ms * NS_PER_MS;
-	f->poll_ms =
-	    f->poll_ms * 2 < POLL_LAST_MS ? f->poll_ms * 2 : POLL_LAST_MS;
+	f->poll_ms = f->poll_ms * 2 < last ? f->poll_ms * 2 : last;
 }
 
 static int

@@ -251,6 +251,26 @@ START_TEST(a_bad_file_is_refused_named_and_fetched_again)
 }
 END_TEST
 
+START_TEST(a_bad_beginning_is_refused_named_and_fetched_again)
+{
+	struct ack a;
+
+	make_stream(3);
+	deliver_all(&u);
+	put_begin(0);
+	damage(0, _i);
+	run_all();
+	load_ack(&u, &a);
+	ck_assert(position_is_nil(&a.stored));
+	ck_assert_int_eq(a.state, ACK_STALLED);
+	ck_assert_msg(
+	    strstr(a.reason, u.maker.file[0].name) != NULL, "%s", a.reason);
+	deliver(&u, 0);
+	run_all();
+	stored_is(u.maker.files - 1);
+}
+END_TEST
+
 START_TEST(the_same_bad_bytes_are_not_handed_over_again_at_once)
 {
 	AUTO_CLOSE int fetched = fetched_dir();
@@ -271,6 +291,12 @@ START_TEST(the_same_bad_bytes_are_not_handed_over_again_at_once)
 	}
 	ck_assert_uint_eq(count_names(u.home.quarantine, ".why"), 1);
 	ck_assert_ptr_nonnull(strstr(f->held, u.maker.file[0].name));
+	/* Nor got as often as asking for nothing would be. */
+	for (int i = 0; i < 20; i++) {
+		f->poll_ns = 0;
+		ck_assert_int_eq(fetch_pass(f, &e), 0);
+	}
+	ck_assert_uint_gt(f->poll_ns, clock_mono_ns() + 60000 * NS_PER_MS);
 	/* Later it is, should the receiver have lost it. */
 	for (uint32_t i = 0; i < FETCH_GIVEN; i++)
 		f->given[i].until_ns = 0;
@@ -492,6 +518,8 @@ main(void)
 	    sizeof(no_begins) / sizeof(no_begins[0]));
 	tcase_add_loop_test(
 	    c, a_bad_file_is_refused_named_and_fetched_again, 0, 5);
+	tcase_add_loop_test(
+	    c, a_bad_beginning_is_refused_named_and_fetched_again, 0, 5);
 	tcase_add_test(c, the_same_bad_bytes_are_not_handed_over_again_at_once);
 	tcase_add_test(c, no_more_is_fetched_ahead_than_the_window_holds);
 	tcase_add_test(c, a_file_that_comes_late_is_asked_for_even_so);
