@@ -371,7 +371,7 @@ START_TEST(making_anew_is_interrupted)
 			r = rebuild();
 			ladder_unset();
 			struck = l.struck;
-			ck_assert(struck || r == 0);
+			ck_assert_msg(struck || r == 0, "%s", e.text);
 		}
 		ck_assert(struck || is_new());
 		if (!is_new())
