@@ -96,7 +96,8 @@ int home_trust(struct home *h, const char *name, const struct sign_public *key,
 /*
  * Puts a file that was refused into quarantine/ (a copy of at most 64 MiB if
  * it lies on another file system), with the reason beside it, and removes it
- * from where it was. The folder holds at most 256 files; the oldest go.
+ * from where it was. The folder holds at most 256 files and
+ * 4 GiB, but for the newest; the oldest go.
  */
 int home_quarantine(struct home *h, int dir, const char *name,
     const char *reason, struct err *e) CHECKED;

@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #define QUARANTINE_FILES 256
+/* Who sends large ones must not fill the disk with them. */
+#define QUARANTINE_BYTES (UINT64_C(4) << 30)
 #define QUARANTINE_COPY (UINT64_C(64) << 20)
 #define TREE_DEPTH 32
 
@@ -168,22 +170,49 @@ list_reasons(int dir, struct list *l, struct err *e)
 	return 0;
 }
 
+static void
+name_of(const char *reason, char out[NAME_MAX + 1])
+{
+	(void)snprintf(
+	    out, NAME_MAX + 1, "%.*s", (int)(strlen(reason) - 4), reason);
+}
+
+/* How many of the newest may stay; one always does. */
+static size_t
+count_kept(int dir, const struct list *l)
+{
+	char name[NAME_MAX + 1];
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	for (; n < l->count && n < QUARANTINE_FILES; n++) {
+		struct stat st;
+
+		name_of(l->names[l->count - 1 - n], name);
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+		if (n > 0 && bytes > QUARANTINE_BYTES)
+			break;
+	}
+	return n;
+}
+
 /* The oldest go: names begin with the time. */
 static int
 trim(struct home *h, struct err *e)
 {
 	AUTO(list_release) struct list l = {0};
+	char name[NAME_MAX + 1];
+	size_t gone;
 
 	if (list_reasons(h->quarantine, &l, e) < 0)
 		return -1;
-	if (l.count <= QUARANTINE_FILES)
-		return 0;
-	qsort(l.names, l.count, sizeof(*l.names), by_name);
-	for (size_t i = 0; i < l.count - QUARANTINE_FILES; i++) {
-		char name[NAME_MAX + 1];
-
-		(void)snprintf(name, sizeof(name), "%.*s",
-		    (int)(strlen(l.names[i]) - 4), l.names[i]);
+	if (l.count > 1)
+		qsort(l.names, l.count, sizeof(*l.names), by_name);
+	gone = l.count - count_kept(h->quarantine, &l);
+	for (size_t i = 0; i < gone; i++) {
+		name_of(l.names[i], name);
 		if (remove_entry(h->quarantine, name, 0, e) < 0 ||
 		    remove_entry(h->quarantine, l.names[i], 0, e) < 0)
 			return -1;

@@ -334,6 +334,32 @@ START_TEST(quarantine_is_bounded_and_the_oldest_go)
 }
 END_TEST
 
+START_TEST(quarantine_does_not_fill_the_disk)
+{
+	char name[64], why[80];
+
+	for (int i = 0; i < 6; i++) {
+		AUTO_CLOSE int fd = -1;
+
+		(void)snprintf(name, sizeof(name), "%016d-00000000-f", i);
+		(void)snprintf(why, sizeof(why), "%s.why", name);
+		fd = openat(rig.home.quarantine, name,
+		    O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		ck_assert_int_eq(ftruncate(fd, (off_t)1 << 30), 0);
+		ck_assert_int_eq(
+		    mknodat(rig.home.quarantine, why, S_IFREG | 0600, 0), 0);
+	}
+	ck_assert_int_eq(mknodat(rig.dir.fd, "f", S_IFREG | 0600, 0), 0);
+	ck_assert_int_eq(
+	    home_quarantine(&rig.home, rig.dir.fd, "f", "no", &e), 0);
+	ck_assert_int_eq(count_files(".why"), 5);
+	ck_assert_int_eq(count_files(""), 10);
+	ck_assert_int_eq(faccessat(rig.home.quarantine,
+			     "0000000000000002-00000000-f", F_OK, 0),
+	    0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -359,6 +385,7 @@ main(void)
 	tcase_add_test(t, hostile_names_go_to_quarantine_tamed);
 	tcase_add_test(t, anything_can_be_put_away);
 	tcase_add_test(t, quarantine_is_bounded_and_the_oldest_go);
+	tcase_add_test(t, quarantine_does_not_fill_the_disk);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
