@@ -22,7 +22,6 @@
 #define SHIP_AHEAD_FILES 64u
 #define SHIP_AHEAD_BYTES (UINT64_C(256) << 20)
 #define SHIP_PATH 96u
-#define SHIP_SHARED 64u /* mirrors that fetch in one place */
 
 /* The end of a file that was sent, and not yet stored. */
 struct ship_sent {

@@ -10,12 +10,14 @@
  */
 #include "coordinator/ship.h"
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/fetch.h"
 #include "coordinator/need.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CLEAR_EVERY_NS UINT64_C(500000000)
@@ -107,7 +109,7 @@ find_needs(struct ship *s, struct need *needs, uint32_t *count, bool *active,
 	struct job j;
 
 	*active = false;
-	for (uint32_t i = 0; i < s->sibling_count && n < SHIP_SHARED; i++) {
+	for (uint32_t i = 0; i < s->sibling_count; i++) {
 		const struct destination_config *d = &s->siblings[i];
 
 		if (!shares(s, d))
@@ -190,7 +192,7 @@ clear_some(struct ship *s, const struct need *needs, uint32_t count,
 static int
 clear(struct ship *s, struct err *e)
 {
-	struct need needs[SHIP_SHARED];
+	AUTO_FREE struct need *needs = NULL;
 	struct err why = {0};
 	bool active, moved = !s->hub_noted;
 	uint32_t count;
@@ -199,6 +201,9 @@ clear(struct ship *s, struct err *e)
 	if (s->destination.hub_rank != 0 || clock_mono_ns() < s->hub_ns)
 		return 0;
 	s->hub_ns = clock_mono_ns() + CLEAR_EVERY_NS;
+	needs = calloc(s->sibling_count + 1u, sizeof(*needs));
+	if (needs == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
 	found = find_cleared(s, e);
 	if (found <= 0 || find_needs(s, needs, &count, &active, e) < 0)
 		return found <= 0 ? found : -1;
