@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -121,6 +122,24 @@ by_inline_recvmsg(void)
 	sent(&m, false, sockets);
 	sent(&m, true, sockets);
 	(void)CALL(recvmsg, sockets[1], &m, 0, 0, 0, 0);
+}
+
+/* The descriptor is there before the kernel finds that it cannot say more. */
+static void
+by_failed_recvmsg(void)
+{
+	static struct msghdr *m;
+
+	if (m == NULL)
+		m = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m == MAP_FAILED)
+		exit(2);
+	sent(m, false, sockets);
+	sent(m, true, sockets);
+	if (mprotect(m, 4096, PROT_READ) != 0)
+		exit(2);
+	SHOW(recvmsg(sockets[1], m, 0));
 }
 
 static void
@@ -239,8 +258,8 @@ static const struct way {
     ENTRY(by_fcntl), ENTRY(by_fcntl_cloexec), ENTRY(by_inline_dup),
     ENTRY(by_inline_dup2), ENTRY(by_inline_dup3), ENTRY(by_inline_fcntl),
     ENTRY(by_inline_cloexec), ENTRY(by_syscall_fcntl), ENTRY(by_recvmsg),
-    ENTRY(by_inline_recvmsg), ENTRY(by_recvmmsg), ENTRY(by_inline_recvmmsg),
-    ENTRY(by_pidfd)
+    ENTRY(by_inline_recvmsg), ENTRY(by_failed_recvmsg), ENTRY(by_recvmmsg),
+    ENTRY(by_inline_recvmmsg), ENTRY(by_pidfd)
 #undef ENTRY
 };
 

@@ -190,11 +190,12 @@ ALIAS(__fcntl, fcntl);
 
 /* ---- descriptors from elsewhere ---- */
 
+/* Or something else came: then all are asked about once for nothing. A fault is
+ * met after descriptors are in place. */
 static void
-look_for_rights(const struct msghdr *m)
+look_for_rights(long r, const struct msghdr *m)
 {
-	/* Or something else: then all are asked about once for nothing. */
-	if (m->msg_controllen > 0)
+	if (r == -EFAULT || (r >= 0 && m->msg_controllen > 0))
 		px_forget_all();
 }
 
@@ -204,8 +205,7 @@ EXPORT(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags))
 
 	(void)px_on();
 	r = px_block(SYS_recvmsg, fd, (long)m, flags, 0, 0, 0);
-	if (r >= 0)
-		look_for_rights(m);
+	look_for_rights(r, m);
 	return ret(r);
 }
 ALIAS(__recvmsg, recvmsg);
@@ -219,7 +219,8 @@ EXPORT(int, recvmmsg,
 	(void)px_on();
 	r = px_block(
 	    SYS_recvmmsg, fd, (long)list, count, flags, (long)limit, 0);
-	for (long i = 0; i < r; i++)
-		look_for_rights(&list[i].msg_hdr);
+	/* Not each looked at: the one after the last may have met a fault. */
+	if (r > 0 || r == -EFAULT)
+		px_forget_all();
 	return (int)ret(r);
 }
