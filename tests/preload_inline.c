@@ -87,6 +87,9 @@ static void
 gives(void)
 {
 	SHOW(CALL(fanotify_init, 0, O_RDWR, 0, 0, 0, 0));
+	/* Whoever it starts would have it, too. */
+	if (CALL(unshare, CLONE_FILES, 0, 0, 0, 0, 0) == 0)
+		SHOW(CALL(fanotify_init, 0, O_WRONLY, 0, 0, 0, 0));
 }
 
 static void

@@ -166,7 +166,7 @@ give(int fd, unsigned long request, void *arg)
 {
 	bool counted;
 
-	if (request == FILTER_ADD_FD && atomic_load(&px_known) != NULL) {
+	if (request == FILTER_ADD_FD && px_remembers) {
 		px_say(PX_FDS,
 		    "refused: %s would put a descriptor into another process",
 		    px_program());

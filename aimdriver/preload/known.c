@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 struct px_known *_Atomic px_known;
+bool px_remembers;
 
 void
 px_known_start(void)
@@ -33,6 +34,7 @@ px_known_start(void)
 	long page = raw6(SYS_mmap, 0, len, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	px_remembers = true;
 	if (page < 0 && page > -4096)
 		return;
 	if (raw3(SYS_madvise, page, len, MADV_WIPEONFORK) < 0)

@@ -114,6 +114,9 @@ struct px_known {
 	_Atomic uint64_t is[PX_NUMBERS];
 };
 extern struct px_known *_Atomic px_known;
+/* Numbers were remembered here to begin with, and will be again in a program
+ * that this one becomes, or starts, whatever was forgotten since. */
+extern bool px_remembers;
 
 /* Only when the tripwire traps all calls that put a descriptor in place. */
 void px_known_start(void);

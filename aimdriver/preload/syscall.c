@@ -85,11 +85,12 @@ process(const struct px_args *x)
 	return ret(raw6(SYS_clone, x->a, x->b, x->c, x->d, x->e, 0));
 }
 
-/* Reading from it would give descriptors that may write. */
+/* Reading from it would give descriptors that may write, to whoever has it by
+ * then. */
 static long
 watch(const struct px_args *x)
 {
-	if ((x->b & O_ACCMODE) == O_RDONLY || atomic_load(&px_known) == NULL)
+	if ((x->b & O_ACCMODE) == O_RDONLY || !px_remembers)
 		return ret(raw2(SYS_fanotify_init, x->a, x->b));
 	px_say(PX_FDS,
 	    "refused: %s wants fanotify to give it descriptors for writing",
