@@ -226,6 +226,8 @@ may_begin(struct receive *r, const struct incoming_entry *entry, struct err *e)
 	if (got == 2)
 		return receive_refuse(r, entry->name, why, e);
 	if (reader_open(f.fd, entry->name, &reader, &bad) < 0) {
+		/* Somebody may write it just now: all are looked at again. */
+		r->looked_count = RECEIVE_LOOKED;
 		if (bad.kind == ERR_CORRUPT || bad.kind == ERR_REFUSED)
 			done = make_way(r, entry->name, bad.text, e);
 	} else if (!is_it(r, entry, reader, why)) {

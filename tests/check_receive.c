@@ -122,6 +122,30 @@ START_TEST(all_at_once_is_as_good)
 }
 END_TEST
 
+/* As `cp` writes it: the name is there before the file is whole. */
+START_TEST(a_beginning_may_be_seen_half_written)
+{
+	struct receive *r = NULL;
+	AUTO_FREE uint8_t *bytes = NULL;
+	struct err e = {0};
+	size_t len;
+
+	make_stream(2);
+	bytes = made_bytes(&u, 0, &len);
+	ck_assert_int_eq(receive_open(&u.home, &u.config, &r, &e), 0);
+	deliver_bytes(&u, u.maker.file[0].name, bytes, len / 2);
+	while (receive_pass(r, &e) > 0)
+		continue;
+	nothing_stored();
+	deliver_bytes(&u, u.maker.file[0].name, bytes, len);
+	r->scan_wanted = true;
+	while (receive_pass(r, &e) > 0)
+		continue;
+	stored_is(0);
+	receive_close(r);
+}
+END_TEST
+
 START_TEST(a_later_file_waits_for_the_ones_before)
 {
 	uint32_t i;
@@ -962,6 +986,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, files_in_order_are_staged_and_acknowledged);
 	tcase_add_test(t, all_at_once_is_as_good);
+	tcase_add_test(t, a_beginning_may_be_seen_half_written);
 	tcase_add_test(t, a_later_file_waits_for_the_ones_before);
 	tcase_add_test(t, a_missing_file_stops_and_is_told);
 	tcase_add_test(t, duplicates_are_dropped);
