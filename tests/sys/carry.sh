@@ -32,7 +32,8 @@ trip() {
 
 both
 quietly here base disk
-within 40 all_sealed || fail "no base"
+copied() { grep -q "source disk: copy-in ends" "$T/here.log"; }
+within 40 copied || fail "no base"
 must captured disk python3 "$WRITER" --count 1000 "$T/disk.img"
 
 say "there and back"
