@@ -158,4 +158,18 @@ native_aio(const char *path)
 	SHOW(syscall(SYS_io_destroy, ring));
 }
 
-const struct call native_calls[] = {SAME(native_aio), {NULL, NULL, NULL}};
+/* With a full ring the program would try again, and it would be there twice. */
+static void
+native_append(const char *path)
+{
+	struct kernel_iocb r =
+	    request(IOCB_CMD_PWRITE, must_open(path, O_RDWR), "end", 3, 0);
+	struct kernel_iocb *one = &r;
+
+	r.aio_rw_flags = 0x10; /* RWF_APPEND */
+	SHOW(syscall(SYS_io_setup, RING, &ring));
+	SHOW(submit(&one, 1));
+}
+
+const struct call native_calls[] = {
+    SAME(native_aio), REFUSED(native_append), {NULL, NULL, NULL}};

@@ -165,7 +165,8 @@ submit_captured(
 	int64_t result;
 
 	/* A second try would append twice. */
-	if (!is_null() || (fl >= 0 && (fl & O_APPEND) != 0)) {
+	if (!is_null() || (fl >= 0 && (fl & O_APPEND) != 0) ||
+	    ((*at)->aio_rw_flags & RWF_APPEND) != 0) {
 		px_say(PX_AIO,
 		    "refused: %s appends to a protected volume through native "
 		    "AIO, or has no /dev/null, which is not captured here; "
