@@ -135,14 +135,17 @@ poll_later(struct fetch *f)
 static int
 work(struct fetch *f, struct err *e)
 {
+	struct err untold = {0};
 	int told, took = 0;
 
 	if (fetch_look(f, e) < 0 || reach(f, e) < 0)
 		return -1;
-	told = fetch_tell(f, e);
-	if (told < 0)
-		return -1;
-	if (f->mirror.fetch_paused || clock_mono_ns() < f->poll_ns)
+	told = fetch_tell(f, &untold);
+	/* A place that is full, or not to be written to, may be read. */
+	if (told < 0 && (f->mirror.fetch_paused || untold.kind == ERR_RETRY))
+		return err_set(e, untold.kind, "%s", untold.text);
+	if (f->mirror.fetch_paused ||
+	    (told >= 0 && clock_mono_ns() < f->poll_ns))
 		return told;
 	took = fetch_take(f, e);
 	if (took < 0)
@@ -154,6 +157,8 @@ work(struct fetch *f, struct err *e)
 	} else {
 		poll_later(f);
 	}
+	if (told < 0 && took == 0)
+		return err_set(e, untold.kind, "%s", untold.text);
 	return told == 1 || took == 1;
 }
 

@@ -347,6 +347,29 @@ START_TEST(a_file_that_comes_late_is_asked_for_even_so)
 }
 END_TEST
 
+START_TEST(where_nothing_can_be_told_files_come_even_so)
+{
+	AUTO_CLOSE int fetched = fetched_dir();
+	char name[ACK_NAME_LEN];
+	struct fetch *f = NULL;
+	struct err e = {0};
+
+	make_stream(3);
+	deliver_all(&u);
+	put_begin(0);
+	ck_assert_int_eq(run_receive(&u, &e), 0);
+	ck_assert_int_eq(
+	    mkdirat(u.ack, ack_name(&u.maker.mirror, name), 0700), 0);
+	ck_assert_int_eq(fetch_open(&u.home, &u.config, &f, &e), 0);
+	while (fetch_pass(f, &e) > 0)
+		continue;
+	ck_assert_uint_eq(count_names(fetched, ".aim"), u.maker.files);
+	ck_assert_int_ne(f->trouble.kind, ERR_NONE);
+	ck_assert_msg(strstr(e.text, "acknowledgement") != NULL, "%s", e.text);
+	fetch_close(f);
+}
+END_TEST
+
 START_TEST(while_paused_nothing_comes_but_it_is_told)
 {
 	AUTO_CLOSE int fetched = fetched_dir();
@@ -523,6 +546,7 @@ main(void)
 	tcase_add_test(c, the_same_bad_bytes_are_not_handed_over_again_at_once);
 	tcase_add_test(c, no_more_is_fetched_ahead_than_the_window_holds);
 	tcase_add_test(c, a_file_that_comes_late_is_asked_for_even_so);
+	tcase_add_test(c, where_nothing_can_be_told_files_come_even_so);
 	tcase_add_test(c, while_paused_nothing_comes_but_it_is_told);
 	tcase_add_test(c, a_place_that_is_gone_is_waited_for);
 	tcase_add_loop_test(c, a_failing_call_costs_nothing_but_time, 0, 6);
