@@ -90,10 +90,10 @@ check_progress(
 		return err_set(e, ERR_REFUSED, "the log is of another volume");
 	if (p->copyins != copyins->count)
 		return err_set(e, ERR_REFUSED,
-		    "the disk was copied in since the log began: what the log "
-		    "has from before is in the mirrors already, and would take "
-		    "them back. Nothing is imported; if the disk was written "
-		    "to since, run 'aim-manager base'");
+		    "the disk was copied in since the log began, all of it or "
+		    "what a recovery took for changed: the log would take the "
+		    "mirrors back. Nothing is imported; what the log has may "
+		    "not be in the mirrors before you run 'aim-manager base'");
 	if (p->begun && !p->done && p->boots != m->status.boots)
 		return err_set(e, ERR_REFUSED,
 		    "the machine stopped in the middle of the import, and how "
@@ -119,7 +119,8 @@ find_progress(struct import *m, struct err *e)
 	if (copyins.running)
 		return err_set(e, ERR_REFUSED,
 		    "a copy-in of %s is under way: what it reads is newer than "
-		    "the log. Wait for it; the log is not needed then",
+		    "the log. Wait for it; if it is a recovery and no base, "
+		    "run 'aim-manager base' then",
 		    m->target.info.path);
 	if (r == 0 && m->chain.marked)
 		return err_set(e, ERR_REFUSED,
