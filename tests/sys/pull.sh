@@ -135,7 +135,7 @@ for name in cut other; do
 			head -n 1)" >"$file"
 	fi
 	start "$THERE"
-	arrived() { here wait $name --applied --timeout 1 >"$T/wait" 2>&1; }
+	arrived() { here wait "$name" --applied --timeout 1 >"$T/wait" 2>&1; }
 	within 60 arrived || fail "it does not begin: $(cat "$T/wait")"
 done
 mirrored
