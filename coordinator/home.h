@@ -56,16 +56,19 @@ struct home {
 	char path[PATH_MAX];
 	int dir; /* descriptors of the folder and of those in it */
 	int sealed, stage, done, quarantine, state;
+	uint64_t quarantine_bytes; /* kept there; less in tests */
 	struct uuid site;
 	char site_name[NAME_LIMIT];
 	struct sign_secret key;
 };
 
 /* Not open. */
+#define QUARANTINE_BYTES (UINT64_C(4) << 30)
 #define HOME_NONE                                                              \
 	{                                                                      \
 		.dir = -1, .sealed = -1, .stage = -1, .done = -1,              \
-		.quarantine = -1, .state = -1                                  \
+		.quarantine = -1, .state = -1,                                 \
+		.quarantine_bytes = QUARANTINE_BYTES                           \
 	}
 
 /*
@@ -96,8 +99,8 @@ int home_trust(struct home *h, const char *name, const struct sign_public *key,
 /*
  * Puts a file that was refused into quarantine/ (a copy of at most 64 MiB if
  * it lies on another file system), with the reason beside it, and removes it
- * from where it was. The folder holds at most 256 files and
- * 4 GiB, but for the newest; the oldest go.
+ * from where it was. The folder holds at most 256 files, which take 4 GiB of
+ * the disk, but for the newest; the oldest go.
  */
 int home_quarantine(struct home *h, int dir, const char *name,
     const char *reason, struct err *e) CHECKED;

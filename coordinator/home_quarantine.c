@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 #define QUARANTINE_FILES 256
-/* Who sends large ones must not fill the disk with them. */
-#define QUARANTINE_BYTES (UINT64_C(4) << 30)
 #define QUARANTINE_COPY (UINT64_C(64) << 20)
 #define TREE_DEPTH 32
 
@@ -177,9 +175,10 @@ name_of(const char *reason, char out[NAME_MAX + 1])
 	    out, NAME_MAX + 1, "%.*s", (int)(strlen(reason) - 4), reason);
 }
 
-/* How many of the newest may stay; one always does. */
+/* How many of the newest may stay; one always does. What counts is what they
+ * take: an empty giant takes nothing, and drives nothing else out. */
 static size_t
-count_kept(int dir, const struct list *l)
+count_kept(const struct home *h, const struct list *l)
 {
 	char name[NAME_MAX + 1];
 	uint64_t bytes = 0;
@@ -189,10 +188,11 @@ count_kept(int dir, const struct list *l)
 		struct stat st;
 
 		name_of(l->names[l->count - 1 - n], name);
-		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (fstatat(h->quarantine, name, &st, AT_SYMLINK_NOFOLLOW) ==
+			0 &&
 		    S_ISREG(st.st_mode))
-			bytes += (uint64_t)st.st_size;
-		if (n > 0 && bytes > QUARANTINE_BYTES)
+			bytes += (uint64_t)st.st_blocks * 512;
+		if (n > 0 && bytes > h->quarantine_bytes)
 			break;
 	}
 	return n;
@@ -210,7 +210,7 @@ trim(struct home *h, struct err *e)
 		return -1;
 	if (l.count > 1)
 		qsort(l.names, l.count, sizeof(*l.names), by_name);
-	gone = l.count - count_kept(h->quarantine, &l);
+	gone = l.count - count_kept(h, &l);
 	for (size_t i = 0; i < gone; i++) {
 		name_of(l.names[i], name);
 		if (remove_entry(h->quarantine, name, 0, e) < 0 ||

@@ -336,20 +336,29 @@ END_TEST
 
 START_TEST(quarantine_does_not_fill_the_disk)
 {
+	static const uint8_t bytes[1 << 20];
+	AUTO_CLOSE int fd = -1;
 	char name[64], why[80];
 
+	rig.home.quarantine_bytes = 4 * sizeof(bytes) + sizeof(bytes) / 2;
 	for (int i = 0; i < 6; i++) {
-		AUTO_CLOSE int fd = -1;
+		AUTO_CLOSE int old = -1;
 
 		(void)snprintf(name, sizeof(name), "%016d-00000000-f", i);
 		(void)snprintf(why, sizeof(why), "%s.why", name);
-		fd = openat(rig.home.quarantine, name,
+		old = openat(rig.home.quarantine, name,
 		    O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-		ck_assert_int_eq(ftruncate(fd, (off_t)1 << 30), 0);
+		ck_assert_int_eq(
+		    io_write_at(old, bytes, sizeof(bytes), 0, &e), 0);
+		ck_assert_int_eq(fsync(old), 0);
 		ck_assert_int_eq(
 		    mknodat(rig.home.quarantine, why, S_IFREG | 0600, 0), 0);
 	}
-	ck_assert_int_eq(mknodat(rig.dir.fd, "f", S_IFREG | 0600, 0), 0);
+	/* The newest is a giant of nothing. */
+	fd = openat(rig.dir.fd, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)1 << 40), 0);
+	ck_assert_int_eq(fsync(fd), 0);
 	ck_assert_int_eq(
 	    home_quarantine(&rig.home, rig.dir.fd, "f", "no", &e), 0);
 	ck_assert_int_eq(count_files(".why"), 5);
