@@ -89,7 +89,7 @@ has_all(struct args *a, bool log)
 
 /* ---- what is told ---- */
 
-#define NEXT_LIMIT (3 * PATH_MAX + 256)
+#define NEXT_LIMIT (5 * SHELL_WORD)
 
 /* The commands, as they are given. */
 struct story {
@@ -195,7 +195,7 @@ run_logwrites_attach(struct args *a)
 	struct target volume;
 	struct table t;
 	struct err e = {0};
-	char next[NEXT_LIMIT];
+	char next[NEXT_LIMIT], home[SHELL_WORD], path[SHELL_WORD];
 
 	if (!has_all(a, true))
 		return EXIT_USAGE;
@@ -206,8 +206,9 @@ run_logwrites_attach(struct args *a)
 		return fail_story(&s, &e);
 	(void)snprintf(next, sizeof(next),
 	    "use /dev/mapper/%s instead of %s from now on, and follow it:\n"
-	    "aim-logwrites follow --volume %s --device %s LOG...",
-	    t.name, volume.info.path, volume.info.path, t.name);
+	    "aim-logwrites follow --home %s --volume %s --device %s LOG...",
+	    t.name, volume.info.path, shell_word(h.path, home, sizeof(home)),
+	    shell_word(volume.info.path, path, sizeof(path)), t.name);
 	return end_story(&s, &t, &d, next);
 }
 
@@ -249,6 +250,7 @@ run_logwrites_detach(struct args *a)
 	struct table t;
 	struct err e = {0};
 	char next[NEXT_LIMIT];
+	char home[SHELL_WORD], disk[SHELL_WORD], log[SHELL_WORD];
 
 	if (!has_all(a, false))
 		return EXIT_USAGE;
@@ -257,8 +259,10 @@ run_logwrites_detach(struct args *a)
 		return fail_story(&s, &e);
 	(void)snprintf(next, sizeof(next),
 	    "its last log is on %s; when nobody follows it any more:\n"
-	    "aim-logwrites import --volume %s %s",
-	    d.log, d.disk, d.log);
+	    "aim-logwrites import --home %s --volume %s %s",
+	    d.log, shell_word(a->home, home, sizeof(home)),
+	    shell_word(d.disk, disk, sizeof(disk)),
+	    shell_word(d.log, log, sizeof(log)));
 	return end_story(&s, &t, &d, next);
 }
 
