@@ -206,8 +206,12 @@ look_at_holder(struct home *h, struct wait *w, uint32_t limit_ms, struct err *e)
 	log_error("the coordinator (process %jd, fence %ju) has not moved for "
 		  "%ju s and is killed",
 	    now.pid, (uintmax_t)now.fence, (uintmax_t)(w->quiet_ms / 1000));
+	if (kill_holder(&now, e) < 0) {
+		w->quiet_ms = 0; /* again after as long */
+		return -1;
+	}
 	w->killed = true;
-	return kill_holder(&now, e);
+	return 0;
 }
 
 /* One standby waits for a home; others are told so. */
