@@ -64,15 +64,13 @@ shares(const struct ship *s, const struct destination_config *d)
 }
 
 /* Does any mirror that fetches there need this file? */
-static int
-is_needed(struct ship *s, const struct need *needs, uint32_t count,
-    const struct sealed_file *f)
+static bool
+is_needed(const struct need *needs, uint32_t count, const struct sealed_file *f)
 {
-	(void)s;
 	for (uint32_t i = 0; i < count; i++)
 		if (need_has(&needs[i], f))
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* A mirror that has lost what it had gets it again, and that has to be cleared
@@ -177,7 +175,7 @@ clear_some(struct ship *s, const struct need *needs, uint32_t count,
 		    s->hub_at.sequence, &f, e);
 		if (found <= 0)
 			return found;
-		if (is_needed(s, needs, count, &f))
+		if (is_needed(needs, count, &f))
 			return 0;
 		/* What nobody ever needed was never sent. */
 		if (active && !s->hub_keeps && remove_one(s, &f, e) < 0)
