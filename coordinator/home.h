@@ -19,6 +19,8 @@
  *   state/pending               a volume that is just being added
  *   state/adopt                 the home has just been adopted
  *   state/lock                  OFD lock of the coordinator
+ *   state/lease                 who that is, with its fence (lease.h)
+ *   state/standby               OFD lock of the standby
  *   state/coordinator.sock      requests of the manager
  *   state/catalogue.copy        catalogue.db as of its last change
  *   state/<group>.break         a break of the history that is under way
