@@ -25,6 +25,7 @@ import bench_nbdkit
 import bench_redrive
 import bench_ship
 import bench_steady
+import bench_transport
 import figures
 import lab
 
@@ -33,7 +34,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 BENCHES = {"capture": bench_capture, "nbdkit": bench_nbdkit,
            "ship": bench_ship, "redrive": bench_redrive,
            "steady": bench_steady, "memory": bench_memory,
-           "logwrites": bench_logwrites}
+           "logwrites": bench_logwrites, "transport": bench_transport}
 
 
 def arguments():

@@ -5,14 +5,18 @@
  *
  *   bench_ship make HOME FILES BYTES     a home with that many files sealed;
  *                                        prints the folder that they are in
- *   bench_ship send HOME URL KEY KNOWN_HOSTS
+ *   bench_ship send HOME URL KEY KNOWN_HOSTS [FOLDER [NAME=VALUE...]]
  *                                        makes the role of a new destination
- *                                        send them all; ends with the last
+ *                                        send them all; ends with the last.
+ *                                        "-": no such file. FOLDER: where the
+ *                                        files appear, else the URL's path;
+ *                                        then options of the destination
  */
 #include "tests/bench/bench_chain.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/io.h"
+#include "coordinator/destination_option.h"
 #include "coordinator/job.h"
 #include "coordinator/roles.h"
 #include "coordinator/sealed.h"
@@ -102,6 +106,46 @@ struct other {
 };
 
 static int
+take_option(struct destination_config *d, char *text, struct err *e)
+{
+	char *value = strchr(text, '=');
+	const struct destination_option *o;
+
+	if (value != NULL)
+		*value++ = '\0';
+	o = value == NULL ? NULL : destination_option_find(text);
+	if (o == NULL)
+		return err_set(e, ERR_REFUSED, "%s: no option", text);
+	(void)snprintf((char *)d + o->offset, o->room, "%s", value);
+	return 0;
+}
+
+/* URL KEY KNOWN_HOSTS [FOLDER [NAME=VALUE...]] */
+static int
+other_take(char **argv, struct other *o, struct err *e)
+{
+	struct destination_config *d = &o->d;
+	char **more = argv + 3;
+
+	(void)snprintf(d->url, sizeof(d->url), "%s", argv[0]);
+	if (strcmp(argv[1], "-") != 0)
+		(void)snprintf(d->key_file, sizeof(d->key_file), "%s", argv[1]);
+	if (strcmp(argv[2], "-") != 0)
+		(void)snprintf(
+		    d->known_hosts, sizeof(d->known_hosts), "%s", argv[2]);
+	o->folder = strstr(argv[0], "//");
+	o->folder = o->folder == NULL ? NULL : strchr(o->folder + 2, '/');
+	if (*more != NULL)
+		o->folder = *more++;
+	if (o->folder == NULL)
+		return err_set(e, ERR_REFUSED, "%s is no URL", argv[0]);
+	for (; *more != NULL; more++)
+		if (take_option(d, *more, e) != 0)
+			return -1;
+	return 0;
+}
+
+static int
 other_make(struct home *h, const struct uuid *stream, char **argv,
     struct other *o, struct err *e)
 {
@@ -110,15 +154,10 @@ other_make(struct home *h, const struct uuid *stream, char **argv,
 	char text[UUID_TEXT], name[ACK_NAME_LEN];
 
 	*o = (struct other){.d = {.stream = *stream}};
-	o->folder = strstr(argv[0], "//");
-	o->folder = o->folder == NULL ? NULL : strchr(o->folder + 2, '/');
-	if (o->folder == NULL)
-		return err_set(e, ERR_REFUSED, "%s is no URL", argv[0]);
 	d->prune_at = PRUNE_APPLIED;
 	(void)snprintf(d->name, sizeof(d->name), "bench");
-	(void)snprintf(d->url, sizeof(d->url), "%s", argv[0]);
-	(void)snprintf(d->key_file, sizeof(d->key_file), "%s", argv[1]);
-	(void)snprintf(d->known_hosts, sizeof(d->known_hosts), "%s", argv[2]);
+	if (other_take(argv, o, e) != 0)
+		return -1;
 	if (uuid_make(&d->uuid, e) != 0 || uuid_make(&d->group, e) != 0 ||
 	    uuid_make(&d->mirror, e) != 0 ||
 	    uuid_make(&d->mirror_site, e) != 0 || sign_make(&o->key, e) != 0)
@@ -268,12 +307,13 @@ main(int argc, char **argv)
 	if (argc == 5 && strcmp(argv[1], "make") == 0)
 		failed = make(argv[2], (uint32_t)strtoul(argv[3], NULL, 10),
 		    strtoull(argv[4], NULL, 10), &e);
-	else if (argc == 6 && strcmp(argv[1], "send") == 0)
+	else if (argc >= 6 && strcmp(argv[1], "send") == 0)
 		failed = send_all(argv[2], argv + 3, &e);
 	else {
 		(void)fprintf(stderr,
 		    "usage: bench_ship make HOME FILES BYTES\n"
-		    "       bench_ship send HOME URL KEY KNOWN_HOSTS\n");
+		    "       bench_ship send HOME URL KEY KNOWN_HOSTS "
+		    "[FOLDER [NAME=VALUE...]]\n");
 		return 2;
 	}
 	if (failed != 0)

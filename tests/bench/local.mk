@@ -5,6 +5,8 @@ noinst_PROGRAMS += tests/bench/bench_calls
 tests_bench_bench_calls_SOURCES = tests/bench/bench_calls.c
 tests_bench_bench_calls_LDADD = -ldl
 dist_noinst_SCRIPTS += tests/bench/bench_calls.sh
+noinst_PROGRAMS += tests/bench/bench_relay
+tests_bench_bench_relay_SOURCES = tests/bench/bench_relay.c
 noinst_PROGRAMS += tests/bench/bench_replay
 tests_bench_bench_replay_SOURCES = tests/bench/bench_replay.c
 tests_bench_bench_writer_SOURCES = tests/bench/bench_writer.c
@@ -20,7 +22,8 @@ EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
 	tests/bench/bench_memory.py \
 	tests/bench/bench_nbdkit.py \
 	tests/bench/bench_redrive.py tests/bench/bench_ship.py \
-	tests/bench/bench_steady.py
+	tests/bench/bench_steady.py tests/bench/bench_transport.py \
+	tests/bench/servers.py
 dist_noinst_SCRIPTS += tests/bench/bench.py
 
 # All of them, for a quarter of an hour or more.
