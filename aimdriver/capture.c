@@ -230,6 +230,24 @@ copy_out(struct job *j, uint8_t *to, uint64_t len)
 	}
 }
 
+/* The next chunk's bytes into the segment; returns what payload_hash says of
+ * them. */
+static uint64_t
+copy_in(struct job *j, uint8_t *to)
+{
+	const struct iovec *v = &j->req->iov[j->iov];
+	uint64_t hash;
+
+	if (v->iov_len - j->iov_at < j->len || !payload_copy_works(j->len)) {
+		copy_out(j, to, j->len);
+		return payload_hash(to, j->len);
+	}
+	hash =
+	    payload_copy(to, (const uint8_t *)v->iov_base + j->iov_at, j->len);
+	copy_out(j, NULL, j->len);
+	return hash;
+}
+
 /* The spool is full: no lock is held. 0: try again; -errno. */
 static int64_t
 wait_for_room(struct job *j)
@@ -381,6 +399,7 @@ transact(struct job *j, int64_t *n)
 	uint32_t i, count = list_wants(j, w);
 	uint32_t align = req->direct || j->len >= SEGMENT_PAGE ? SEGMENT_PAGE
 							       : SEGMENT_ALIGN;
+	uint64_t hash = 0;
 	bool clean = false;
 
 	step(STEP_LOCKED);
@@ -400,10 +419,14 @@ transact(struct job *j, int64_t *n)
 	}
 	last = &t[count - 1];
 	if (req->op == OP_WRITE)
-		copy_out(j, last->data, j->len);
+		hash = copy_in(j, last->data);
 	step(STEP_COPIED);
-	for (i = 0; i < count; i++)
-		ticket_publish(c, &t[i], w[i].room);
+	for (i = 0; i < count; i++) {
+		if (w[i].op == OP_WRITE)
+			ticket_publish_hashed(c, &t[i], hash);
+		else
+			ticket_publish(c, &t[i], 0);
+	}
 	step(STEP_PUBLISHED);
 	*n = req->issue(req->ctx, req->op == OP_WRITE ? last->data : NULL,
 	    j->len, j->off, j->done, &clean);

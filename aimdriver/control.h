@@ -487,13 +487,24 @@ uint8_t *segment_data(struct capture *c, uint32_t segment);
 bool segment_open(struct capture *c, uint32_t segment);
 uint64_t slot_sum(const struct slot *s, uint64_t seed);
 uint64_t payload_sum(const void *data, uint64_t len, uint64_t seed);
+/* The same in two steps. */
+uint64_t payload_hash(const void *data, uint64_t len);
+uint64_t payload_seeded(uint64_t hash, uint64_t seed);
+bool payload_is_wide(void);
 /* slot_sum_wide.c */
 bool payload_hash_wide_works(void);
 uint64_t payload_hash_wide(const void *data, uint64_t len);
 uint64_t slot_seed(
     const struct capture *c, uint64_t generation, uint32_t index);
+/* slot_copy.c: copies, and returns payload_hash of what it has copied, when it
+ * works for that length. */
+bool payload_copy_works(uint64_t len);
+uint64_t payload_copy(void *to, const void *from, uint64_t len);
 /* Sums and publishes. */
 void ticket_publish(struct capture *c, const struct ticket *t, uint64_t len);
+/* The same when payload_hash is known already. */
+void ticket_publish_hashed(
+    struct capture *c, const struct ticket *t, uint64_t hash);
 /* Where transaction `number` is; false when it is in no segment. */
 bool segment_find(
     struct capture *c, uint64_t number, uint32_t *segment, uint32_t *slot);

@@ -35,6 +35,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/segment.c \
 	aimdriver/segment_map.c \
 	aimdriver/settle.c \
+	aimdriver/slot_copy.c \
 	aimdriver/slot_sum.c \
 	aimdriver/slot_sum_wide.c \
 	aimdriver/span.c \

@@ -56,16 +56,29 @@ slot_seed(const struct capture *c, uint64_t generation, uint32_t index)
 	return (c->seed ^ generation) + index * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static void
+publish(struct slot *s, uint64_t data_sum, uint64_t seed)
+{
+	s->data_sum = data_sum;
+	s->sum = slot_sum(s, seed);
+	atomic_store_explicit(
+	    &s->state, slot_state(SLOT_PUBLISHED, 0), memory_order_release);
+}
+
 void
 ticket_publish(struct capture *c, const struct ticket *t, uint64_t len)
 {
 	uint64_t seed = slot_seed(c, t->generation, t->index);
-	struct slot *s = t->slot;
 
-	s->data_sum = payload_sum(t->data, len, seed);
-	s->sum = slot_sum(s, seed);
-	atomic_store_explicit(
-	    &s->state, slot_state(SLOT_PUBLISHED, 0), memory_order_release);
+	publish(t->slot, payload_sum(t->data, len, seed), seed);
+}
+
+void
+ticket_publish_hashed(struct capture *c, const struct ticket *t, uint64_t hash)
+{
+	uint64_t seed = slot_seed(c, t->generation, t->index);
+
+	publish(t->slot, payload_seeded(hash, seed), seed);
 }
 
 /* ---- the chain ---- */

@@ -10,35 +10,44 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static uint64_t
-seeded(uint64_t sum, uint64_t seed)
+uint64_t
+payload_seeded(uint64_t hash, uint64_t seed)
 {
 	/* A bijection for either: what differs stays different. */
-	return (sum ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
+	return (hash ^ seed) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 uint64_t
 slot_sum(const struct slot *s, uint64_t seed)
 {
-	return seeded(
+	return payload_seeded(
 	    XXH3_64bits(&s->number,
 		offsetof(struct slot, sum) - offsetof(struct slot, number)),
 	    seed);
 }
 
-uint64_t
-payload_sum(const void *data, uint64_t len, uint64_t seed)
+bool
+payload_is_wide(void)
 {
 	static _Atomic int wide = -1;
 	int w = atomic_load_explicit(&wide, memory_order_relaxed);
 
-	if (len == 0)
-		return 0;
 	if (__builtin_expect(w < 0, 0)) {
 		w = payload_hash_wide_works() ? 1 : 0;
 		atomic_store_explicit(&wide, w, memory_order_relaxed);
 	}
-	return seeded(w != 0 ? payload_hash_wide(data, len)
-			     : (uint64_t)XXH3_64bits(data, len),
-	    seed);
+	return w != 0;
+}
+
+uint64_t
+payload_hash(const void *data, uint64_t len)
+{
+	return payload_is_wide() ? payload_hash_wide(data, len)
+				 : (uint64_t)XXH3_64bits(data, len);
+}
+
+uint64_t
+payload_sum(const void *data, uint64_t len, uint64_t seed)
+{
+	return len == 0 ? 0 : payload_seeded(payload_hash(data, len), seed);
 }

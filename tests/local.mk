@@ -43,6 +43,7 @@ UNIT_TESTS += \
 	tests/check_capture_volume \
 	tests/check_capture_lock \
 	tests/check_rebuild \
+	tests/check_slot_copy \
 	tests/check_wal
 tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
 	tests/capture_rig.c tests/capture_rig.h
