@@ -8,7 +8,10 @@ libfileformat_a_SOURCES = \
 	fileformat/header_check.c fileformat/header_layout.h \
 	fileformat/iocb.c fileformat/iocb.h \
 	fileformat/keyfile.c \
+	fileformat/layout.c fileformat/layout.h \
 	fileformat/le.h \
+	fileformat/lines.c fileformat/lines.h \
+	fileformat/members.c fileformat/members.h \
 	fileformat/note.c fileformat/note.h \
 	fileformat/op.c fileformat/op.h \
 	fileformat/pairing.c fileformat/pairing.h \
@@ -22,6 +25,7 @@ dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5
 EXTRA_DIST += \
 	docs/acknowledgement.md \
 	docs/journal-format.md \
+	docs/layout.md \
 	docs/pairing.md \
 	tests/data/1-copyin-open.aim \
 	tests/data/2-plain.aim \

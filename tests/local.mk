@@ -20,6 +20,8 @@ UNIT_TESTS += \
 	tests/check_header \
 	tests/check_iocb \
 	tests/check_journal \
+	tests/check_layout \
+	tests/check_members \
 	tests/check_pairing \
 	tests/check_sign
 STORED_MEND = tests/stored_mend.c tests/stored_mend.h
