@@ -83,6 +83,7 @@ fill(const struct receive *r, struct ack *a)
 	a->source_site = r->stage.mirror.source_site;
 	a->state = state_of(r);
 	a->consistent = s->consistent && s->phase != MIRROR_SUSPECT;
+	a->at_rest = s->phase == MIRROR_CLEAN;
 	a->stored = r->stored;
 	/* The redriver syncs before it says applied. */
 	a->applied = s->clean;
@@ -132,15 +133,28 @@ note(struct receive *r, const struct ack *a, struct err *e)
 	return 0;
 }
 
+/* What was loaded may be old by now: the redriver may have begun. */
+static bool
+is_state_of_now(const struct receive *r)
+{
+	struct mirror_state now;
+
+	return mirror_state_load(
+		   r->stage.home, &r->stage.mirror.uuid, &now, NULL) == 0 &&
+	       now.generation == r->state.generation;
+}
+
 int
 receive_tell(struct receive *r, struct err *e)
 {
 	struct ack a;
 
 	fill(r, &a);
-	if (publisher_is_due(&r->publisher, &a) &&
-	    publisher_put(&r->publisher, &a, e) < 0)
-		return -1;
+	if (publisher_is_due(&r->publisher, &a)) {
+		a.at_rest = a.at_rest && is_state_of_now(r);
+		if (publisher_put(&r->publisher, &a, e) < 0)
+			return -1;
+	}
 	return note(r, &a, e);
 }
 

@@ -12,6 +12,7 @@
 	"\x89"                                                                 \
 	"AIM ACKNOTE\r\n\x1a\n"
 #define ACK_DOMAIN "aim acknowledgement 1"
+#define COMPAT_AT_REST UINT64_C(1)
 
 /* Signature and checksum lie where a journal header has them. */
 enum {
@@ -117,6 +118,7 @@ put_fields(const struct ack *a, uint8_t *b)
 
 	memcpy(b, ACK_MAGIC, MAGIC_LEN);
 	le_put16(b + AT_MAJOR, 1);
+	le_put64(b + AT_COMPAT, a->at_rest ? COMPAT_AT_REST : 0);
 	le_put64(b + AT_COUNTER, a->counter);
 	le_put32(b + AT_STATE, (uint32_t)a->state);
 	le_put32(b + AT_CONSISTENT, a->consistent);
@@ -332,6 +334,7 @@ ack_decode(const uint8_t *bytes, size_t len, struct ack *out, struct why *why)
 	memcpy(a.mirror_site.b, bytes + AT_MIRROR_SITE, 16);
 	memcpy(a.source_site.b, bytes + AT_SOURCE_SITE, 16);
 	memcpy(a.key_id, bytes + AT_KEY_ID, KEY_ID_LEN);
+	a.at_rest = (le_get64(bytes + AT_COMPAT) & COMPAT_AT_REST) != 0;
 	a.counter = le_get64(bytes + AT_COUNTER);
 	a.time_ns = le_get64(bytes + AT_TIME);
 	a.applied_time_ns = le_get64(bytes + AT_APPLIED_TIME);

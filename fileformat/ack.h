@@ -37,6 +37,7 @@ struct ack {
 	uint64_t counter; /* grows with every publication */
 	enum ack_state state;
 	bool consistent;
+	bool at_rest; /* nothing behind `applied` has been begun */
 	struct position stored, applied, durable;
 	uint64_t time_ns;	  /* wall clock of publication: heartbeat */
 	uint64_t applied_time_ns; /* source's time of the last applied one */

@@ -32,6 +32,7 @@ setup(void)
 	    .counter = 9,
 	    .state = ACK_STALLED,
 	    .consistent = true,
+	    .at_rest = true,
 	    .stored = p,
 	    .applied = p,
 	    .time_ns = 10,
@@ -77,6 +78,7 @@ START_TEST(an_acknowledgement_comes_back_as_it_was)
 	ck_assert_uint_eq(out.counter, 9);
 	ck_assert_int_eq(out.state, ACK_STALLED);
 	ck_assert(out.consistent);
+	ck_assert(out.at_rest);
 	ck_assert_int_eq(position_compare(&out.stored, &sample.stored), 0);
 	ck_assert_uint_eq(out.applied.last, 4);
 	ck_assert_mem_eq(out.applied.digest, sample.applied.digest, 32);
