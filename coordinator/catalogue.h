@@ -45,6 +45,8 @@ struct snapshot {
 	struct destination_config *destinations; /* by group, then name */
 	struct mirror_config *mirrors;		 /* by name */
 	struct key_config *keys;		 /* as they came */
+	uint32_t projection_count;
+	struct projection_config *projections; /* by group, then name */
 };
 int catalogue_load(
     struct catalogue *c, struct snapshot *out, struct err *e) CHECKED;
@@ -54,6 +56,11 @@ const struct group_config *snapshot_group(
     const struct snapshot *s, const char *name);
 const struct mirror_config *snapshot_mirror(
     const struct snapshot *s, const char *name);
+const struct projection_config *snapshot_projection(
+    const struct snapshot *s, const struct uuid *group, const char *name);
+/* The projection of that stream; NULL when it is a group's own. */
+const struct projection_config *snapshot_projection_of(
+    const struct snapshot *s, const struct uuid *stream);
 /* A group's destinations, which lie together; NULL and 0 when it has none. */
 const struct destination_config *snapshot_destinations(
     const struct snapshot *s, const struct uuid *group, uint32_t *count);
@@ -89,6 +96,17 @@ int catalogue_add_key(
     struct catalogue *c, const struct key_config *k, struct err *e) CHECKED;
 int catalogue_set_key(struct catalogue *c, const uint8_t id[KEY_ID_LEN],
     enum key_state state, struct err *e) CHECKED;
+
+/* ---- projections (catalogue_projection.c) ---- */
+/* part_count 0: all of every volume. */
+int catalogue_add_projection(struct catalogue *c,
+    const struct projection_config *p, const struct group_config *g,
+    struct err *e) CHECKED;
+/* Notes that a new destination gets one. */
+int catalogue_save_stream(struct catalogue *c,
+    const struct destination_config *d, struct err *e) CHECKED;
+int catalogue_remove_projection(struct catalogue *c,
+    const struct projection_config *p, struct err *e) CHECKED;
 
 /* ---- options that only some have (catalogue_setting.c) ---- */
 /* `subject`: a group, destination or mirror. "" takes the option away. */

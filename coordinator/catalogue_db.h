@@ -24,4 +24,10 @@ int catalogue_save_pull(struct catalogue *c, const struct uuid *mirror,
 int catalogue_load_hubs(
     struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
 
+/* ---- catalogue_projection.c ---- */
+/* All of them, when groups and destinations are loaded; also says which
+ * destinations get one. */
+int catalogue_load_projections(
+    struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
+
 #endif

@@ -377,6 +377,7 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	if (own && sql_exec(c->db, "BEGIN", e) < 0)
 		return -1;
 	if (load_groups(c, &s, e) < 0 || load_destinations(c, &s, e) < 0 ||
+	    catalogue_load_projections(c, &s, e) < 0 ||
 	    catalogue_load_hubs(c, &s, e) < 0 || load_mirrors(c, &s, e) < 0 ||
 	    load_keys(c, &s, e) < 0) {
 		if (own)
@@ -403,6 +404,9 @@ snapshot_release(struct snapshot *s)
 	free(s->destinations);
 	free(s->mirrors);
 	free(s->keys);
+	for (uint32_t i = 0; i < s->projection_count; i++)
+		free(s->projections[i].parts);
+	free(s->projections);
 	memset(s, 0, sizeof(*s));
 }
 

@@ -42,12 +42,35 @@ struct group_config {
 	struct volume_config *volumes; /* owned by the catalogue snapshot */
 };
 
+/* What becomes of writes that are written over before they are sent. */
+enum fold_mode { FOLD_NONE = 0, FOLD_WITHIN, FOLD_LAGGING };
+
+/* What a projection takes of a volume. */
+struct projection_part {
+	uint32_t volume;   /* of the group, by its place there */
+	uint64_t off, len; /* bytes; len 0: all of it */
+};
+
+/*
+ * Another stream that is made from the group's own: what some destinations get
+ * in its place. Nobody else makes files of that stream.
+ */
+struct projection_config {
+	char name[NAME_LIMIT];
+	struct uuid group, stream;
+	enum fold_mode fold;
+	uint32_t part_count;	       /* 1 or more, no volume twice */
+	struct projection_part *parts; /* in the order of the volumes; owned by
+					* the catalogue snapshot */
+};
+
 enum prune_at { PRUNE_APPLIED = 1, PRUNE_STORED = 2 };
 
 struct destination_config {
 	char name[NAME_LIMIT];
 	struct uuid uuid;
-	struct uuid group, stream;
+	struct uuid group;
+	struct uuid stream; /* the group's, or that of a projection of it */
 	struct uuid mirror, mirror_site; /* from the pairing text */
 	struct sign_public mirror_key;
 	char mirror_site_name[NAME_LIMIT];

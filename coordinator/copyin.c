@@ -17,7 +17,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pulse.h"
-#include "coordinator/ack_store.h"
 
 #include <string.h>
 
@@ -88,20 +87,17 @@ copyin_sealed(struct source *s, uint64_t bytes)
 static void
 find_slowest(struct source *s, struct position *out)
 {
+	struct position stored;
 	bool any = false;
-	struct ack a;
 	uint32_t i;
 
 	*out = (struct position){0};
 	for (i = 0; i < s->count; i++) {
 		if (s->jobs[i].state != JOB_RUNNING)
 			continue;
-		if (ack_load(s->home, &s->destinations[i], &a, NULL) != 1) {
-			*out = (struct position){0};
-			return;
-		}
-		if (!any || position_compare(&a.stored, out) < 0)
-			*out = a.stored;
+		projected_stored(s, i, &stored);
+		if (!any || position_compare(&stored, out) < 0)
+			*out = stored;
 		any = true;
 	}
 }
@@ -177,7 +173,8 @@ move_window(struct source *s, const struct job *j, struct err *e)
 static bool
 has_room(const struct source *s, const struct capture_status *st)
 {
-	return s->window_bytes + st->unsealed_bytes + STEP_BYTES <=
+	return s->window_bytes + projected_copyin(s) + st->unsealed_bytes +
+		   STEP_BYTES <=
 	       s->window_limit;
 }
 

@@ -37,6 +37,7 @@
  *   state/<mirror>.fetch        fetcher's progress and trouble, for status
  *   state/<destination>.hub     up to where a shared place has been cleared
  *   state/<group>.source        sealer's progress and trouble, for status
+ *   state/<stream>.project      where a projection stands (projection.h)
  *   state/<group>.rebuild       the source role is to give way (rebuild.h)
  *   state/<group>.extents       what an unfinished recovery copies in
  *

@@ -18,6 +18,7 @@ libcoordinator_a_SOURCES =
 libcoordinator_a_SOURCES += \
 	coordinator/catalogue.h coordinator/catalogue_db.h coordinator/catalogue.c \
 	coordinator/catalogue_load.c coordinator/catalogue_change.c \
+	coordinator/catalogue_projection.c \
 	coordinator/catalogue_setting.c \
 	coordinator/sql.h coordinator/sql.c \
 	coordinator/message.h coordinator/message.c \
@@ -26,7 +27,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_folder.c coordinator/request_adopt.c \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
-	coordinator/request_carry.c \
+	coordinator/request_carry.c coordinator/request_projection.c \
 	coordinator/carry.c coordinator/carry.h \
 	coordinator/rebuild.h coordinator/rebuild.c \
 	coordinator/request_expand.c coordinator/request_key.c \
@@ -58,6 +59,10 @@ libcoordinator_a_SOURCES += \
 	coordinator/job.c coordinator/job.h \
 	coordinator/need.c coordinator/need.h \
 	coordinator/passing.c \
+	coordinator/project.c coordinator/project.h \
+	coordinator/project_file.c coordinator/project_keep.c \
+	coordinator/projection.c coordinator/projection.h \
+	coordinator/projection_note.c \
 	coordinator/prune.c coordinator/rate.c coordinator/rate.h \
 	coordinator/secret.c coordinator/secret.h \
 	coordinator/s3_compare.c coordinator/s3_credentials.c \
@@ -75,6 +80,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/ship_note.c coordinator/ship_send.c \
 	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
+	coordinator/source_projected.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
 	coordinator/watch.c coordinator/watch.h \

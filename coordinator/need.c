@@ -37,6 +37,24 @@ need_has(const struct need *n, const struct sealed_file *f)
 	return f->at.last >= n->from;
 }
 
+int
+hold_find(struct home *h, const struct destination_config *d,
+    const struct job *j, struct file_hold *out, struct err *e)
+{
+	*out = (struct file_hold){
+	    .clears = d->hub && d->hub_rank == 0 && !d->paused};
+	if (out->clears)
+		need_cleared(h, &d->uuid, &out->cleared);
+	return need_find(h, d, j, d->prune_at == PRUNE_STORED, &out->need, e);
+}
+
+bool
+hold_has(const struct file_hold *h, const struct sealed_file *f)
+{
+	return need_has(&h->need, f) ||
+	       (h->clears && position_compare(&f->at, &h->cleared) > 0);
+}
+
 static const char *
 note_name(const struct uuid *destination, char out[UUID_TEXT + 8])
 {

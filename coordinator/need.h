@@ -20,6 +20,18 @@ int need_find(struct home *h, const struct destination_config *d,
     const struct job *j, bool stored, struct need *out, struct err *e) CHECKED;
 bool need_has(const struct need *n, const struct sealed_file *f);
 
+/* What keeps a file from being pruned: that, and where it is this destination
+ * that clears a hub, what it has not removed there yet: by the file the name
+ * is known. */
+struct file_hold {
+	struct need need;
+	bool clears;
+	struct position cleared;
+};
+int hold_find(struct home *h, const struct destination_config *d,
+    const struct job *j, struct file_hold *out, struct err *e) CHECKED;
+bool hold_has(const struct file_hold *h, const struct sealed_file *f);
+
 /*
  * How far a hub has been cleared, state/<destination>.hub: whoever clears it
  * writes it after the fact; nil when it is not known.

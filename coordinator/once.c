@@ -87,6 +87,7 @@ one_round(struct once *o)
 {
 	bool moved = all_of(o, ROLE_SOURCE, true);
 
+	moved = all_of(o, ROLE_PROJECT, false) || moved;
 	moved = all_of(o, ROLE_SHIP, false) || moved;
 	moved = all_of(o, ROLE_RECEIVE, false) || moved;
 	if (all_of(o, ROLE_FETCH, false))
@@ -95,6 +96,7 @@ one_round(struct once *o)
 	moved = all_of(o, ROLE_RECEIVE, false) || moved; /* acknowledges */
 	moved = all_of(o, ROLE_FETCH, false) || moved;	 /* puts that there */
 	moved = all_of(o, ROLE_SHIP, false) || moved;	 /* fetches that */
+	moved = all_of(o, ROLE_PROJECT, false) || moved; /* prunes */
 	return all_of(o, ROLE_SOURCE, true) || moved;	 /* prunes */
 }
 
@@ -109,6 +111,7 @@ finish(struct once *o)
 		    source_finish(o->roles[i].work, &e) < 0)
 			fail(o, i, &e);
 	}
+	(void)all_of(o, ROLE_PROJECT, false);
 	(void)all_of(o, ROLE_SHIP, false);
 }
 

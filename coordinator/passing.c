@@ -72,17 +72,17 @@ is_held(const struct source *s)
 static struct position
 find_slowest(const struct source *s)
 {
-	struct position p = {0};
-	struct ack a;
+	struct position p = {0}, stored;
+	bool any = false;
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++) {
 		if (s->jobs[i].state == JOB_NONE)
 			continue;
-		if (ack_load(s->home, &s->destinations[i], &a, NULL) != 1)
-			return (struct position){0};
-		if (position_is_nil(&p) || position_compare(&a.stored, &p) < 0)
-			p = a.stored;
+		projected_stored(s, i, &stored);
+		if (!any || position_compare(&stored, &p) < 0)
+			p = stored;
+		any = true;
 	}
 	return p;
 }

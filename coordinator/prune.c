@@ -25,41 +25,14 @@
 #define BATCH 64u /* files between two syncs of the folder */
 #define JUMP_NS INT64_C(1000000000)
 
-/* What one destination needs, and where it is the one that clears a hub. */
-struct hold {
-	struct need need;
-	bool clears;
-	struct position cleared;
-};
-
-/* What is not removed there yet stays: by it the names are known. */
-static int
-find_hold(struct source *s, uint32_t i, struct hold *out, struct err *e)
-{
-	const struct destination_config *d = &s->destinations[i];
-
-	out->clears = d->hub && d->hub_rank == 0 && !d->paused;
-	if (out->clears)
-		need_cleared(s->home, &d->uuid, &out->cleared);
-	return need_find(s->home, d, &s->jobs[i], d->prune_at == PRUNE_STORED,
-	    &out->need, e);
-}
-
 static bool
-holds_file(const struct hold *h, const struct sealed_file *f)
-{
-	return need_has(&h->need, f) ||
-	       (h->clears && position_compare(&f->at, &h->cleared) > 0);
-}
-
-static bool
-is_needed(const struct source *s, const struct hold *holds,
+is_needed(const struct source *s, const struct file_hold *holds,
     const struct sealed_file *f)
 {
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++)
-		if (holds_file(&holds[i], f))
+		if (hold_has(&holds[i], f))
 			return true;
 	return false;
 }
@@ -145,7 +118,7 @@ remove_oldest(struct source *s, struct err *e)
 }
 
 static int
-remove_all(struct source *s, const struct hold *holds, struct err *e)
+remove_all(struct source *s, const struct file_hold *holds, struct err *e)
 {
 	uint32_t n = 0;
 	int failed = 0;
@@ -169,7 +142,7 @@ remove_all(struct source *s, const struct hold *holds, struct err *e)
 int
 prune_step(struct source *s, bool now, struct err *e)
 {
-	struct hold *holds;
+	struct file_hold *holds;
 	uint64_t mono = clock_mono_ns();
 	uint32_t i;
 	int did = 0;
@@ -182,8 +155,9 @@ prune_step(struct source *s, bool now, struct err *e)
 	holds = calloc(s->count + 1u, sizeof(*holds));
 	if (holds == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
+	projected_look(s, true);
 	for (i = 0; did == 0 && i < s->count; i++)
-		did = find_hold(s, i, &holds[i], e);
+		did = projected_hold(s, i, &holds[i], e);
 	if (did == 0)
 		did = remove_all(s, holds, e);
 	s->tip_free = did >= 0 && !is_needed(s, holds, &s->tip);

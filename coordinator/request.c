@@ -28,6 +28,8 @@ static const struct verb {
     {"key-rotate", request_key_rotate},
     {"key-import", request_key_import},
     {"key-retire", request_key_retire},
+    {"projection-add", request_projection_add},
+    {"projection-remove", request_projection_remove},
 };
 
 int

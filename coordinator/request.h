@@ -58,7 +58,8 @@ change_fn request_volume_add, request_group_export, request_mirror_add,
     request_destination_pause, request_destination_limit,
     request_destination_remove, request_base, request_volume_expand,
     request_carry_acks, request_key_generate, request_key_rotate,
-    request_key_import, request_key_retire;
+    request_key_import, request_key_retire, request_projection_add,
+    request_projection_remove;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);
@@ -78,6 +79,9 @@ int change_fingerprint(struct change *ch, struct err *e) CHECKED;
 
 /* The group's destination of that name; NULL and REFUSED otherwise. */
 const struct destination_config *change_destination(struct change *ch,
+    const struct group_config *g, const char *name, struct err *e);
+/* The group's projection of that name; NULL and REFUSED otherwise. */
+const struct projection_config *change_projection(struct change *ch,
     const struct group_config *g, const char *name, struct err *e);
 /* Decodes the pairing text that was sent along; checks its role and, when
  * "fingerprint" was given, its key. Release with pairing_release. */

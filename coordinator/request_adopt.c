@@ -48,6 +48,9 @@ change_streams(struct catalogue *c, const struct snapshot *s, struct err *e)
 		if (catalogue_remove_destination(
 			c, &s->destinations[i].uuid, e) < 0)
 			return -1;
+	for (uint32_t i = 0; i < s->projection_count; i++)
+		if (catalogue_remove_projection(c, &s->projections[i], e) < 0)
+			return -1;
 	for (uint32_t i = 0; i < s->group_count; i++) {
 		if (uuid_make(&stream, e) < 0 ||
 		    catalogue_renew_group(c, &s->groups[i].uuid, &stream, e) <

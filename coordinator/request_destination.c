@@ -128,25 +128,45 @@ take_options(struct change *ch, struct destination_config *d, struct err *e)
 	return d->hub ? transport_check_hub(d, e) : 0;
 }
 
+/* What was exported is a stream of the group: *out, or NULL for its own. */
 static int
-check_pairing(
-    const struct pairing *p, const struct group_config *g, struct err *e)
+find_stream(struct change *ch, const struct pairing *p,
+    const struct group_config *g, const struct projection_config **out,
+    struct err *e)
 {
+	*out = snapshot_projection_of(&ch->now, &p->stream);
 	if (!uuid_equal(&p->group, &g->uuid) ||
-	    !uuid_equal(&p->stream, &g->stream))
+	    (*out == NULL && !uuid_equal(&p->stream, &g->stream)))
 		return err_set(e, ERR_REFUSED,
 		    "the pairing text of site '%s' is for another group (there "
 		    "called '%s'), not for '%s' of this site",
 		    p->site_name, p->group_name, g->name);
-	if (p->volume_count != g->volume_count)
+	return 0;
+}
+
+static int
+check_pairing(struct change *ch, const struct pairing *p,
+    const struct group_config *g, const struct projection_config **of,
+    struct err *e)
+{
+	uint32_t count;
+
+	if (find_stream(ch, p, g, of, e) < 0)
+		return -1;
+	count = *of != NULL ? (*of)->part_count : g->volume_count;
+	if (p->volume_count != count)
 		return err_set(e, ERR_REFUSED,
 		    "the mirror has %u volumes, the group has %u",
-		    p->volume_count, g->volume_count);
-	for (uint32_t i = 0; i < g->volume_count; i++)
-		if (!uuid_equal(&p->volumes[i].uuid, &g->volumes[i].uuid))
+		    p->volume_count, count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct volume_config *v =
+		    &g->volumes[*of != NULL ? (*of)->parts[i].volume : i];
+
+		if (!uuid_equal(&p->volumes[i].uuid, &v->uuid))
 			return err_set(e, ERR_REFUSED,
 			    "the mirror's volume %u is not '%s'", i + 1,
-			    g->volumes[i].name);
+			    v->name);
+	}
 	return 0;
 }
 
@@ -176,6 +196,7 @@ request_destination_add(struct change *ch, struct err *e)
 	char home[SHELL_WORD];
 	AUTO(pairing_release) struct pairing p = {0};
 	struct destination_config d = {0};
+	const struct projection_config *of;
 	const char *name = change_need(ch, "name", e);
 	const char *group = name == NULL ? NULL : change_need(ch, "group", e);
 	const struct group_config *g =
@@ -183,18 +204,25 @@ request_destination_add(struct change *ch, struct err *e)
 
 	if (g == NULL || name_check("destination", name, e) < 0 ||
 	    change_pairing(ch, PAIRING_MIRROR, &p, e) < 0 ||
-	    check_pairing(&p, g, e) < 0 ||
+	    check_pairing(ch, &p, g, &of, e) < 0 ||
 	    check_free(ch, g, name, &p.mirror, e) < 0)
 		return -1;
 	(void)strcpy(d.name, name);
 	d.group = g->uuid;
-	d.stream = g->stream;
+	d.stream = p.stream;
 	d.mirror = p.mirror;
 	d.mirror_site = p.site;
 	d.mirror_key = p.key;
 	(void)strcpy(d.mirror_site_name, p.site_name);
-	if (take_options(ch, &d, e) < 0 || uuid_make(&d.uuid, e) < 0 ||
-	    catalogue_add_destination(ch->catalogue, &d, e) < 0)
+	if (take_options(ch, &d, e) < 0)
+		return err_at(e, "destination '%s'", name);
+	if (of != NULL && strcmp(d.url, CARRY_URL) == 0)
+		return err_set(e, ERR_REFUSED,
+		    "a projection cannot be carried by hand: send it to a "
+		    "folder, --url file:///DIR");
+	if (uuid_make(&d.uuid, e) < 0 ||
+	    catalogue_add_destination(ch->catalogue, &d, e) < 0 ||
+	    (of != NULL && catalogue_save_stream(ch->catalogue, &d, e) < 0))
 		return err_at(e, "destination '%s'", name);
 	if (buf_printf(&ch->out, e, "destination %s: %s at site %s\n", d.name,
 		d.url, d.mirror_site_name) < 0)

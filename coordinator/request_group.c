@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_group: group-export (group). */
+/* request_group: group-export (group, projection). */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -26,11 +26,23 @@ size_now(const struct volume_config *v)
 	return fd >= 0 && io_size(fd, &size, NULL) == 0 ? size : v->size;
 }
 
-static int
-fill(struct change *ch, const struct group_config *g, struct pairing *p,
-    struct err *e)
+static void
+fill_volume(const struct volume_config *v, struct pairing_volume *out)
 {
-	p->volumes = calloc(g->volume_count, sizeof(*p->volumes));
+	(void)strcpy(out->name, v->name);
+	out->uuid = v->uuid;
+	out->size = size_now(v);
+	out->kind = v->kind;
+}
+
+/* `of` NULL: all of the group. */
+static int
+fill(struct change *ch, const struct group_config *g,
+    const struct projection_config *of, struct pairing *p, struct err *e)
+{
+	uint32_t count = of != NULL ? of->part_count : g->volume_count;
+
+	p->volumes = calloc(count, sizeof(*p->volumes));
 	if (p->volumes == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	p->role = PAIRING_SOURCE;
@@ -38,16 +50,13 @@ fill(struct change *ch, const struct group_config *g, struct pairing *p,
 	p->site = ch->home->site;
 	(void)strcpy(p->group_name, g->name);
 	p->group = g->uuid;
-	p->stream = g->stream;
+	p->stream = of != NULL ? of->stream : g->stream;
 	p->encrypted = g->encrypted;
 	p->key = ch->home->key.pub;
-	p->volume_count = g->volume_count;
-	for (uint32_t i = 0; i < g->volume_count; i++) {
-		(void)strcpy(p->volumes[i].name, g->volumes[i].name);
-		p->volumes[i].uuid = g->volumes[i].uuid;
-		p->volumes[i].size = size_now(&g->volumes[i]);
-		p->volumes[i].kind = g->volumes[i].kind;
-	}
+	p->volume_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		fill_volume(&g->volumes[of != NULL ? of->parts[i].volume : i],
+		    &p->volumes[i]);
 	return 0;
 }
 
@@ -69,13 +78,20 @@ request_group_export(struct change *ch, struct err *e)
 	const char *name = change_need(ch, "group", e);
 	const struct group_config *g =
 	    name == NULL ? NULL : change_group(ch, name, e);
+	const char *projection = change_text(ch, "projection");
+	const struct projection_config *of = NULL;
 	AUTO(pairing_free_volumes) struct pairing p = {0};
 	AUTO_FREE char *text = NULL;
 	size_t len;
 
 	if (g == NULL)
 		return -1;
-	if (fill(ch, g, &p, e) < 0 ||
+	if (projection[0] != '\0') {
+		of = change_projection(ch, g, projection, e);
+		if (of == NULL)
+			return -1;
+	}
+	if (fill(ch, g, of, &p, e) < 0 ||
 	    pairing_encode(&p, &ch->home->key, &text, &len, e) < 0)
 		return err_at(e, "export group %s", g->name);
 	if (buf_add(&ch->out, text, len, e) < 0 ||

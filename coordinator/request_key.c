@@ -264,6 +264,36 @@ check_unused(int dir, const uint8_t id[KEY_ID_LEN], uint8_t last[KEY_ID_LEN],
 	return 0;
 }
 
+/* What was made from the group's files is encrypted, too. */
+static int
+check_projections(struct change *ch, const struct owner *o,
+    const uint8_t id[KEY_ID_LEN], struct err *e)
+{
+	for (uint32_t i = 0; i < ch->now.projection_count; i++) {
+		const struct projection_config *p = &ch->now.projections[i];
+		uint8_t last[KEY_ID_LEN] = {0};
+		struct sealed s;
+		int done;
+
+		if (!uuid_equal(&p->group, &o->group))
+			continue;
+		if (sealed_open(ch->home, &p->stream, &s, e) < 0)
+			return -1;
+		done = check_unused(s.dir, id, last, e);
+		sealed_close(&s);
+		if (done < 0)
+			return -1;
+		if (!io_is_zero(last, sizeof(last)) &&
+		    memcmp(last, o->source->key_id, KEY_ID_LEN) != 0)
+			return err_set(e, ERR_REFUSED,
+			    "no file of projection '%s' was made with the "
+			    "current key of group '%s' yet: try again when "
+			    "one was",
+			    p->name, o->name);
+	}
+	return 0;
+}
+
 /*
  * That the newest file has the current key tells that whoever seals has left
  * the old one for good.
@@ -277,7 +307,8 @@ check_source(struct change *ch, const struct owner *o,
 	struct sealed s;
 	int done;
 
-	if (sealed_open(ch->home, &o->source->stream, &s, e) < 0)
+	if (check_projections(ch, o, id, e) < 0 ||
+	    sealed_open(ch->home, &o->source->stream, &s, e) < 0)
 		return -1;
 	done = check_unused(s.dir, id, last, e);
 	sealed_close(&s);

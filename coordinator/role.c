@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static const char *const kind_names[] = {
-    "source", "ship", "receive", "apply", "fetch"};
+    "source", "ship", "receive", "apply", "fetch", "project"};
 
 void
 role_title(const struct role *r)
@@ -40,7 +40,16 @@ digest_of(struct role *r, struct err *e)
 	AUTO(buf_release) struct buf b = {0};
 	struct group_config g;
 	struct mirror_config m;
+	struct projection_config p;
 
+	if (r->projection != NULL) {
+		memcpy(&p, r->projection, sizeof(p));
+		p.parts = NULL;
+		if (add_digest(&b, &p, sizeof(p), e) < 0 ||
+		    add_digest(&b, r->projection->parts,
+			p.part_count * sizeof(*r->projection->parts), e) < 0)
+			return -1;
+	}
 	if (r->group != NULL) {
 		memcpy(&g, r->group, sizeof(g));
 		g.volumes = NULL;
@@ -103,6 +112,27 @@ sources(const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
 	return 0;
 }
 
+/* Until one of its destinations is there it has nothing to do. */
+static int
+projections(
+    const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
+{
+	for (uint32_t i = 0; i < s->projection_count; i++) {
+		const struct projection_config *p = &s->projections[i];
+
+		r[*n].projection = p;
+		for (uint32_t k = 0; k < s->group_count; k++)
+			if (uuid_equal(&s->groups[k].uuid, &p->group))
+				r[*n].group = &s->groups[k];
+		r[*n].destinations = snapshot_destinations(
+		    s, &p->group, &r[*n].destination_count);
+		if (finish(&r[(*n)++], ROLE_PROJECT, &p->stream, p->name, e) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 ships(const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
 {
@@ -143,15 +173,15 @@ int
 roles_of(
     const struct snapshot *s, struct role **out, uint32_t *count, struct err *e)
 {
-	size_t most = (size_t)s->group_count + s->destination_count +
-		      3 * (size_t)s->mirror_count;
+	size_t most = (size_t)s->group_count + s->projection_count +
+		      s->destination_count + 3 * (size_t)s->mirror_count;
 	AUTO_FREE struct role *r = calloc(most + 1, sizeof(*r));
 	uint32_t n = 0;
 
 	if (r == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
-	if (sources(s, r, &n, e) < 0 || ships(s, r, &n, e) < 0 ||
-	    mirrors(s, ROLE_FETCH, r, &n, e) < 0 ||
+	if (sources(s, r, &n, e) < 0 || projections(s, r, &n, e) < 0 ||
+	    ships(s, r, &n, e) < 0 || mirrors(s, ROLE_FETCH, r, &n, e) < 0 ||
 	    mirrors(s, ROLE_RECEIVE, r, &n, e) < 0 ||
 	    mirrors(s, ROLE_APPLY, r, &n, e) < 0)
 		return -1;
@@ -187,7 +217,8 @@ note_failure(struct role *r, struct home *h, const char *text)
 	    {"state", "stalled"}, {source ? "trouble" : "error", text}};
 	char name[UUID_TEXT + 8], uuid[UUID_TEXT];
 
-	if (!source && r->kind != ROLE_SHIP && r->kind != ROLE_FETCH)
+	if (!source && r->kind != ROLE_SHIP && r->kind != ROLE_FETCH &&
+	    r->kind != ROLE_PROJECT)
 		return; /* a mirror's other roles do */
 	(void)snprintf(name, sizeof(name), "%s.%s",
 	    uuid_text(&r->subject, uuid), kind_names[r->kind]);
@@ -223,6 +254,10 @@ role_open(struct role *r, struct home *h, struct err *e)
 	case ROLE_FETCH:
 		done = fetch_open(h, r->mirror, (struct fetch **)&r->work, e);
 		break;
+	case ROLE_PROJECT:
+		done = project_open(h, r->group, r->projection, r->destinations,
+		    r->destination_count, (struct project **)&r->work, e);
+		break;
 	}
 	if (done < 0) {
 		note_failure(r, h, e == NULL ? "" : e->text);
@@ -247,6 +282,8 @@ role_pass(struct role *r, struct err *e)
 		return apply_pass(r->work, e);
 	case ROLE_FETCH:
 		return fetch_pass(r->work, e);
+	case ROLE_PROJECT:
+		return project_pass(r->work, e);
 	}
 	return 0;
 }
@@ -269,6 +306,9 @@ role_wait(struct role *r, uint32_t wait_ms)
 		break;
 	case ROLE_FETCH:
 		fetch_wait(r->work, wait_ms);
+		break;
+	case ROLE_PROJECT:
+		project_wait(r->work, wait_ms);
 		break;
 	}
 }
@@ -293,6 +333,9 @@ role_close(struct role *r)
 		break;
 	case ROLE_FETCH:
 		fetch_close(r->work);
+		break;
+	case ROLE_PROJECT:
+		project_close(r->work);
 		break;
 	}
 	r->work = NULL;

@@ -13,23 +13,27 @@ enum role_kind {
 	ROLE_SHIP,
 	ROLE_RECEIVE,
 	ROLE_APPLY,
-	ROLE_FETCH
+	ROLE_FETCH,
+	ROLE_PROJECT
 };
 
 struct role {
 	enum role_kind kind;
-	struct uuid subject;	    /* group, destination or mirror */
+	struct uuid subject;	    /* group, destination, mirror, or a
+				     * projection's stream */
 	char name[NAME_LIMIT + 16]; /* "ship paris" */
 	uint8_t digest[DIGEST_LEN]; /* of its whole configuration */
 	/* lent from the snapshot */
 	const struct group_config *group;
+	const struct projection_config *projection;
 	const struct destination_config *destinations; /* SHIP: one */
 	uint32_t destination_count;
 	/* SHIP to a hub: all destinations of the group */
 	const struct destination_config *siblings;
 	uint32_t sibling_count;
 	const struct mirror_config *mirror;
-	void *work; /* open: struct source, ship, receive, apply or fetch */
+	void *work; /* open: struct source, ship, receive, apply, fetch or
+		     * project */
 	int lock;
 };
 

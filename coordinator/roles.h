@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * roles: the workers of a coordinator. Each configured thing has one: a source
- * group (seal, copy-in, heartbeat, prune), a destination (ship, fetch its
+ * group (seal, copy-in, heartbeat, prune), a projection of it (what some
+ * destinations get in its place), a destination (ship, fetch its
  * acknowledgement), a mirror's receiver (receive, verify, stage, publish the
  * acknowledgement), where it pulls its fetcher (get files, put the
  * acknowledgement), and a mirror's redriver (apply). The supervisor runs each
@@ -52,6 +53,24 @@ int source_seal_all(struct source *s, struct err *e) CHECKED;
 /* Clean shutdown: seals all, closes the group cleanly if nobody writes. -1
  * too when something else (a copy-in, pruning) was in trouble at the end. */
 int source_finish(struct source *s, struct err *e) CHECKED;
+
+/*
+ * ---- projection (project*.c) ----
+ *
+ * state/<stream>.project: error ("" when there is none), epoch, sequence, last
+ * (of the group's files: where it stands), files, spool_bytes, sent_bytes,
+ * copyin_bytes, transactions_in, transactions_out, bytes_in, bytes_out,
+ * updated_ns: see projection_note.
+ */
+struct project;
+/* `destinations`: those of the group, of which it takes its own. */
+int project_open(struct home *h, const struct group_config *g,
+    const struct projection_config *c,
+    const struct destination_config *destinations, uint32_t count,
+    struct project **out, struct err *e) CHECKED;
+int project_pass(struct project *p, struct err *e) CHECKED;
+void project_wait(struct project *p, uint32_t wait_ms);
+void project_close(struct project *p);
 
 /*
  * ---- destination (ship.c, transport*.c) ----

@@ -114,9 +114,11 @@ source_spool(const struct source *s)
 {
 	uint64_t sent = s->held && s->sent_known ? s->sent_bytes : 0;
 
-	if ((s->files < 2 && s->tip_free) || s->spool_bytes <= sent)
-		return 0;
-	return s->spool_bytes - sent;
+	uint64_t own = s->spool_bytes > sent ? s->spool_bytes - sent : 0;
+
+	if (s->files < 2 && s->tip_free)
+		own = 0;
+	return own + projected_spool(s, s->held);
 }
 
 static void
@@ -169,7 +171,8 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	if (load_key(s, e) < 0 ||
 	    sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
 	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
-	    source_find_tip(s, e) < 0 || break_open(s, e) < 0)
+	    projected_open(s, e) < 0 || source_find_tip(s, e) < 0 ||
+	    break_open(s, e) < 0)
 		return -1;
 	if (is_carried(s))
 		s->window_limit = UINT64_MAX;
@@ -217,6 +220,7 @@ source_close(struct source *s)
 	extents_release(&s->extents);
 	extents_release(&s->cooling.cooled);
 	sealed_close(&s->sealed);
+	free(s->projected);
 	free(s->destinations);
 	free(s->jobs);
 	free(s->targets);
@@ -368,6 +372,7 @@ source_pass(struct source *s, struct err *e)
 
 	if (check_files(s, e) < 0)
 		return -1;
+	projected_look(s, false);
 	did = run_part(s, PART_SEAL, break_or_seal);
 	if (run_part(s, PART_COPYIN, copyin_step)) {
 		did = true;

@@ -8,6 +8,7 @@
  *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
  *   cool.c    marks of the activity log that are no longer needed
  *   passing.c writes that pass while the spool is full
+ *   source_projected.c  what projections of the stream still need
  *   source_note.c  state/<group>.source
  */
 #ifndef COORDINATOR_SOURCE_H
@@ -17,6 +18,8 @@
 #include "coordinator/backoff.h"
 #include "coordinator/extents.h"
 #include "coordinator/job.h"
+#include "coordinator/need.h"
+#include "coordinator/projection.h"
 #include "coordinator/roles.h"
 #include "coordinator/sealed.h"
 #include "fileformat/crypt.h"
@@ -63,13 +66,22 @@ struct passing {
 	const char *event; /* to be told once; NULL: none */
 };
 
+/* A projection that some destinations get, as far as it is known here. */
+struct projected {
+	struct uuid stream;
+	struct projection_note note;
+};
+
 struct source {
 	struct home *home;
 	struct group_config group; /* without its volumes */
 	struct destination_config *destinations;
 	struct job *jobs; /* one for each destination */
 	uint32_t count;
-	uint64_t jobs_ns; /* monotonic: when they were loaded */
+	uint64_t jobs_ns;	     /* monotonic: when they were loaded */
+	struct projected *projected; /* one for each such stream */
+	uint32_t projected_count;
+	uint64_t projected_ns; /* monotonic: when it was looked at */
 
 	struct capture *capture;
 	uint32_t volume_count;
@@ -213,6 +225,23 @@ int passing_keep_rest(struct source *s, struct err *e) CHECKED;
 /* Removes what nobody needs: 1 when something was removed, 0, -1, or
  * PART_NOT_NOW. */
 int prune_step(struct source *s, bool now, struct err *e) CHECKED;
+
+/* ---- source_projected.c ---- */
+int projected_open(struct source *s, struct err *e) CHECKED;
+/* Reads anew how far they are, unless that was done a moment ago and !now. */
+void projected_look(struct source *s, bool now);
+/* What destination i gets is a projection; NULL: the group's own files. */
+const struct projected *projected_of(const struct source *s, uint32_t i);
+/* Up to where destination i needs the group's files no more, for it has stored
+ * them, or its projection stands behind them; nil: nothing. */
+void projected_stored(const struct source *s, uint32_t i, struct position *out);
+/* What it needs of them. */
+int projected_hold(
+    struct source *s, uint32_t i, struct file_hold *out, struct err *e) CHECKED;
+/* Bytes that wait in their files, for the spool limit; and those of a copy-in
+ * that its targets have not stored. */
+uint64_t projected_spool(const struct source *s, bool held);
+uint64_t projected_copyin(const struct source *s);
 
 /* ---- source_note.c ---- */
 void source_note(struct source *s, bool now);

@@ -93,6 +93,7 @@ UNIT_TESTS += \
 	tests/check_break \
 	tests/check_http \
 	tests/check_job \
+	tests/check_project \
 	tests/check_prune \
 	tests/check_rate \
 	tests/check_s3 \
@@ -103,6 +104,7 @@ UNIT_TESTS += \
 	tests/check_transport
 tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
 tests_check_break_SOURCES = tests/check_break.c $(SOURCE_KIT)
+tests_check_project_SOURCES = tests/check_project.c $(SOURCE_KIT)
 tests_check_prune_SOURCES = tests/check_prune.c $(SOURCE_KIT)
 tests_check_seal_SOURCES = tests/check_seal.c $(SOURCE_KIT)
 tests_check_ship_SOURCES = tests/check_ship.c $(SOURCE_KIT)
