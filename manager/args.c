@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/command.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,4 +257,25 @@ args_help(const struct args *a)
 	    "A first mirror, step by step: see EXAMPLES in aim-manager(8).\n"
 	    "exit codes: 0 done, 1 failed (may be tried again), 2 usage,\n"
 	    "3 time-out, 4 refused (you must act)\n");
+}
+
+int
+size_read(const char *text, const char **end, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *rest;
+	uint64_t n;
+
+	errno = 0;
+	n = strtoull(text, &rest, 10);
+	if (errno != 0 || text[0] < '0' || text[0] > '9')
+		return -1;
+	unit = *rest == '\0' ? NULL : strchr(units, *rest);
+	for (const char *u = units; unit != NULL && u <= unit; u++)
+		if (__builtin_mul_overflow(n, 1024, &n))
+			return -1;
+	*end = unit != NULL ? rest + 1 : rest;
+	*out = n;
+	return 0;
 }

@@ -37,26 +37,15 @@ static int
 put_size(struct message *m, const char *key, const char *what, const char *text,
     struct err *e)
 {
-	static const char units[] = "KMGT";
-	char plain[32], *end;
-	const char *unit;
+	char plain[32];
+	const char *end;
 	uint64_t n;
 
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno != 0 || end == text || text[0] == '-' || text[0] == '+')
-		return err_set(e, ERR_REFUSED, "%s %s: not a size", what, text);
-	if (*end != 0) {
-		unit = strchr(units, *end);
-		if (unit == NULL || end[1] != 0)
-			return err_set(e, ERR_REFUSED,
-			    "%s %s: a size is a number, then K, M, G or T",
-			    what, text);
-		for (const char *u = units; u <= unit; u++)
-			if (__builtin_mul_overflow(n, 1024, &n))
-				return err_set(e, ERR_REFUSED,
-				    "%s %s: too large", what, text);
-	}
+	if (size_read(text, &end, &n) < 0 || *end != 0)
+		return err_set(e, ERR_REFUSED,
+		    "%s %s: a size is a number, then K, M, G or T, and not too "
+		    "large",
+		    what, text);
 	(void)snprintf(plain, sizeof(plain), "%ju", (uintmax_t)n);
 	return message_add_text(m, key, plain, e);
 }
@@ -124,7 +113,8 @@ group_request(struct args *a, const char *verb)
 	struct err e = {0};
 
 	if (start(&m, a, verb, &e) < 0 ||
-	    message_add_text(&m, "group", a->words[0], &e) < 0)
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    client_add(&m, a, "projection", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }

@@ -91,6 +91,19 @@ group_name(const struct snapshot *s, const struct uuid *group)
 }
 
 static void
+projection_field(struct json *j, const struct snapshot *s,
+    const struct destination_config *d)
+{
+	const struct projection_config *p =
+	    snapshot_projection_of(s, &d->stream);
+
+	if (p == NULL)
+		json_null(j, "projection");
+	else
+		json_text(j, "projection", p->name);
+}
+
+static void
 destinations_json(struct json *j, const struct snapshot *s)
 {
 	json_array(j, "destinations");
@@ -101,6 +114,7 @@ destinations_json(struct json *j, const struct snapshot *s)
 		json_text(j, "name", d->name);
 		uuid_field(j, "uuid", &d->uuid);
 		json_text(j, "group", group_name(s, &d->group));
+		projection_field(j, s, d);
 		json_text(j, "site", d->mirror_site_name);
 		uuid_field(j, "mirror", &d->mirror);
 		json_text(j, "url", d->url);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct option_spec {
 	const char *name;  /* without the dashes */
@@ -66,6 +67,9 @@ int run_destination_limit(struct args *a);
 int run_destination_remove(struct args *a);
 int run_destination_template(struct args *a);
 int run_destination_test(struct args *a);
+int run_projection_add(struct args *a);
+int run_projection_list(struct args *a);
+int run_projection_remove(struct args *a);
 int run_base(struct args *a);
 int run_carry_out(struct args *a);
 int run_carry_in(struct args *a);
@@ -100,6 +104,9 @@ void args_help(const struct args *a);
 /* The option's value ("" for a flag); NULL when it was not given. */
 const char *args_option(const struct args *a, const char *name);
 bool args_has(const struct args *a, const char *name);
+
+/* "512", "10G": a number, then perhaps K, M, G or T; *end is what follows. */
+int size_read(const char *text, const char **end, uint64_t *out) CHECKED;
 
 /* ---- talking to the operator (tell.c) ---- */
 /* "aim-manager: text" on standard error; returns `code`. */

@@ -43,6 +43,18 @@ static const struct option_spec volume_expand_options[] = {
     DRY_RUN,
     END,
 };
+static const struct option_spec group_export_options[] = {
+    {"projection", "NAME", "of this projection of it"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec projection_add_options[] = {
+    {"group", "GROUP", "the group that it is made from"},
+    {"volume", "VOLUME", "takes this volume (repeat; default: all)"},
+    {"range", "VOLUME:OFFSET+LENGTH", "takes this part of it (repeat)"},
+    DRY_RUN,
+    END,
+};
 static const struct option_spec mirror_add_options[] = {
     {"pairing", "FILE", "what 'group export' printed at the source"},
     {"incoming", "DIR", "the folder that the source uploads to"},
@@ -208,7 +220,7 @@ const struct command commands[] = {
 	"fingerprint\ngoes to standard error, to be compared by telephone. "
 	"After it the group's\nvolumes are fixed.\n\n"
 	"  aim-manager group export db > db.pairing",
-	dry_run_only, run_group_export},
+	group_export_options, run_group_export},
     {"group", "list", "", 0, 0, false, "lists protected groups",
 	"Lists the groups of which this site is the source.", json_only,
 	run_group_list},
@@ -286,6 +298,23 @@ const struct command commands[] = {
 	"  aim-manager destination template nginx --server paris.example \\\n"
 	"      >/etc/nginx/conf.d/aim.conf",
 	template_options, run_destination_template},
+    {"projection", "add", "NAME", 1, 1, false,
+	"defines what some destinations get",
+	"Defines another stream that is made from the group's: only some of "
+	"its volumes,\nor a range of one; addresses stay as they are, and "
+	"what is outside is never\nwritten at the mirror. Export the group "
+	"with --projection for such a mirror.\n\n"
+	"  aim-manager projection add logs --group shop --volume log\n"
+	"  aim-manager projection add low --group shop --range db:0+64G",
+	projection_add_options, run_projection_add},
+    {"projection", "list", "", 0, 0, false, "lists projections",
+	"Lists what was defined with 'projection add', and how much of what "
+	"is written\nit sends.",
+	json_only, run_projection_list},
+    {"projection", "remove", "NAME", 1, 1, false, "forgets a projection",
+	"Forgets a projection that no destination gets any more.\n\n"
+	"  aim-manager projection remove logs --group shop",
+	group_needed, run_projection_remove},
     {"base", NULL, "GROUP", 1, 1, false, "copies a group to its mirrors",
 	"Asks for a full copy-in, while the group is in use. Returns at once; "
 	"the\ncoordinator does it. The mirror is consistent when it has all "

@@ -9,7 +9,8 @@ libmanager_a_SOURCES = \
 	manager/cmd_carry.c \
 	manager/cmd_change.c manager/cmd_init.c manager/cmd_key.c \
 	manager/cmd_list.c manager/cmd_logwrites.c \
-	manager/cmd_marker.c manager/cmd_run.c manager/cmd_status.c \
+	manager/cmd_marker.c manager/cmd_projection.c \
+	manager/cmd_run.c manager/cmd_status.c \
 	manager/cmd_template.c manager/cmd_test.c manager/cmd_wait.c \
 	manager/program.h manager/program.c \
 	manager/status.h manager/status.c \

@@ -78,6 +78,42 @@ ack_age(struct home *h, const struct destination_config *d)
 			     (uint64_t)st.st_mtim.tv_nsec);
 }
 
+/* This file and all that follow it. */
+static int
+add_files(struct sealed *folder, struct sealed_file *f,
+    struct status_destination *d, uint64_t *oldest_ns, struct err *e)
+{
+	int more = 1;
+
+	while (more > 0) {
+		if (*oldest_ns == 0)
+			*oldest_ns = f->first_time_ns;
+		d->lag_bytes += f->file_len;
+		d->lag_files++;
+		more = sealed_after(
+		    folder, f->at.epoch_number, f->at.sequence, f, e);
+	}
+	return more;
+}
+
+/* The group's own files that are not yet part of a projection. */
+static int
+add_unprojected(struct home *h, const struct status_group *g,
+    struct status_destination *d, uint64_t *oldest_ns, struct err *e)
+{
+	AUTO(sealed_close) struct sealed folder = {.dir = -1};
+	const struct position *upto = &d->projected.upto;
+	struct sealed_file f;
+	int more;
+
+	if (d->projection == NULL || upto->sequence == 0)
+		return 0;
+	if (sealed_open(h, &g->source->stream, &folder, e) < 0)
+		return -1;
+	more = sealed_after(&folder, upto->epoch_number, upto->sequence, &f, e);
+	return more > 0 ? add_files(&folder, &f, d, oldest_ns, e) : more;
+}
+
 /* All files behind the applied position, and what is not yet sealed. */
 static int
 measure_lag(struct home *h, const struct status_group *g,
@@ -91,7 +127,7 @@ measure_lag(struct home *h, const struct status_group *g,
 
 	if (d->applied >= g->capture.completed)
 		return 0;
-	if (sealed_open(h, &g->source->stream, &folder, e) < 0 ||
+	if (sealed_open(h, &d->config->stream, &folder, e) < 0 ||
 	    sealed_list(&folder, false, &ends, e) < 0)
 		return -1;
 	if (ends.count > 0)
@@ -100,15 +136,9 @@ measure_lag(struct home *h, const struct status_group *g,
 				 ends.oldest_sequence, &f, e)
 			   : sealed_after(&folder, d->ack.applied.epoch_number,
 				 d->ack.applied.sequence, &f, e);
-	while (more > 0) {
-		if (oldest_ns == 0)
-			oldest_ns = f.first_time_ns;
-		d->lag_bytes += f.file_len;
-		d->lag_files++;
-		more = sealed_after(
-		    &folder, f.at.epoch_number, f.at.sequence, &f, e);
-	}
-	if (more < 0)
+	if (more < 0 ||
+	    (more > 0 && add_files(&folder, &f, d, &oldest_ns, e) < 0) ||
+	    add_unprojected(h, g, d, &oldest_ns, e) < 0)
 		return -1;
 	if (g->capture.completed > g->capture.sealed) {
 		d->lag_bytes += g->capture.unsealed_bytes;
@@ -172,6 +202,11 @@ look_at_ship(
 			d->state = STATUS_STALLED;
 		say(d->reason, text);
 	}
+	if (d->projected.error[0] != 0) {
+		if (d->state < STATUS_STALLED)
+			d->state = STATUS_STALLED;
+		say(d->reason, d->projected.error);
+	}
 	if (!s->coordinated && d->state != STATUS_UNPROTECTED &&
 	    d->reason[0] == 0)
 		say(d->reason, "no coordinator is running here");
@@ -198,6 +233,9 @@ collect_destination(struct home *h, const struct status *s,
 	struct err e = {0};
 	int got = status_ack(h, d->config, &d->ack, &e);
 
+	d->projection = snapshot_projection_of(&s->config, &d->config->stream);
+	if (d->projection != NULL)
+		projection_note_read(h, &d->config->stream, &d->projected);
 	d->acked = got > 0;
 	d->state = STATUS_UNPROTECTED;
 	if (got < 0)

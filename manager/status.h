@@ -15,6 +15,7 @@
 #include "coordinator/catalogue.h"
 #include "coordinator/job.h"
 #include "coordinator/mirror_state.h"
+#include "coordinator/projection.h"
 #include "fileformat/ack.h"
 
 /* In order of how bad they are; the worst of its parts is a group's. */
@@ -42,6 +43,9 @@ struct status_destination {
 	double ack_age; /* seconds since it came */
 	struct job job;
 	uint64_t stored, applied; /* transactions */
+	/* NULL: it gets the group's own files */
+	const struct projection_config *projection;
+	struct projection_note projected;
 	double lag_seconds;
 	uint64_t lag_bytes, lag_files;
 };

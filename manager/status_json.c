@@ -60,6 +60,27 @@ job_field(struct json *j, const struct job *job)
 	json_object_end(j);
 }
 
+/* What it gets in place of all, and what that has saved since it began. */
+static void
+projection(struct json *j, const struct status_destination *d)
+{
+	const struct projection_note *n = &d->projected;
+
+	if (d->projection == NULL) {
+		json_null(j, "projection");
+		return;
+	}
+	json_object(j, "projection");
+	json_text(j, "name", d->projection->name);
+	json_text(j, "fold", fold_mode_name(d->projection->fold));
+	json_number(j, "projected", n->upto.last);
+	json_number(j, "transactions_in", n->transactions_in);
+	json_number(j, "transactions_out", n->transactions_out);
+	json_number(j, "bytes_in", n->bytes_in);
+	json_number(j, "bytes_out", n->bytes_out);
+	json_object_end(j);
+}
+
 static void
 destination(struct json *j, const struct status_destination *d)
 {
@@ -87,6 +108,7 @@ destination(struct json *j, const struct status_destination *d)
 		json_null(j, "mirror_free_bytes");
 	}
 	job_field(j, &d->job);
+	projection(j, d);
 	json_object_end(j);
 }
 

@@ -46,7 +46,7 @@ line(struct buf *b, const char *label, const char *text, struct err *e)
 static int
 destination(struct buf *b, const struct status_destination *d, struct err *e)
 {
-	char bytes[16], age[16];
+	char bytes[16], all[16], age[16];
 
 	if (buf_printf(b, e, "  to %-14.20s %-12s stored %ju, applied %ju\n",
 		d->config->name, status_state_name(d->state),
@@ -56,6 +56,11 @@ destination(struct buf *b, const struct status_destination *d, struct err *e)
 	    buf_printf(b, e, "    lag %s, %s in %ju file%s\n",
 		duration(d->lag_seconds, age), amount(d->lag_bytes, bytes),
 		(uintmax_t)d->lag_files, d->lag_files == 1 ? "" : "s") < 0)
+		return -1;
+	if (d->projection != NULL &&
+	    buf_printf(b, e, "    projection %.40s: %s sent of %s written\n",
+		d->projection->name, amount(d->projected.bytes_out, bytes),
+		amount(d->projected.bytes_in, all)) < 0)
 		return -1;
 	if ((d->job.state == JOB_QUEUED || d->job.state == JOB_RUNNING) &&
 	    buf_printf(b, e, "    copy-in %s, volume %u, at %s\n",
