@@ -24,7 +24,7 @@
 
 #include <limits.h>
 
-#define HTTP_IN_FLIGHT 16u /* requests at the same time */
+#define HTTP_IN_FLIGHT 48u /* requests at the same time */
 #define HTTP_PATH_LIMIT 2048u
 #define HTTP_QUERY_LIMIT 1024u
 #define HTTP_HEADERS_LIMIT 6144u

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UPLOAD_BUFFER (512L << 10)
+#define UPLOAD_BUFFER (256L << 10)
 #define LOW_SPEED_BYTES 512L
 #define LOW_SPEED_SECONDS 20L
 #define CONNECT_MS 15000L

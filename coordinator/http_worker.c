@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define WAIT_MS 1000
+#define CONNECTIONS 32L /* with a server that does not speak HTTP/2 */
 
 struct slot {
 	CURL *curl;
@@ -405,6 +406,6 @@ http_worker_run(int sock, const void *setup)
 	(void)curl_multi_setopt(
 	    w->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
 	(void)curl_multi_setopt(
-	    w->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)HTTP_IN_FLIGHT);
+	    w->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS);
 	serve(w);
 }

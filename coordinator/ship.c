@@ -78,6 +78,7 @@ ship_open(struct home *h, const struct destination_config *d, struct ship **out,
 		return err_set(e, ERR_RETRY, "out of memory");
 	s->home = h;
 	s->destination = *d;
+	s->ahead = SHIP_AHEAD_FILES;
 	s->sealed.dir = s->inotify = -1;
 	if (rate_parse(d->limit, &s->rate, e) < 0 ||
 	    sealed_open(h, &d->stream, &s->sealed, e) < 0 ||

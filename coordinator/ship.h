@@ -19,7 +19,7 @@
 #include "coordinator/roles.h"
 #include "coordinator/transport.h"
 
-#define SHIP_AHEAD_FILES 64u
+#define SHIP_AHEAD_FILES 256u
 #define SHIP_AHEAD_BYTES (UINT64_C(256) << 20)
 #define SHIP_PATH 96u
 
@@ -58,6 +58,7 @@ struct ship {
 	/* Names up to this one are durable here. */
 	uint32_t synced_epoch;
 	uint64_t synced_sequence;
+	uint32_t ahead; /* files at most; SHIP_AHEAD_FILES, or fewer */
 	struct ship_sent ring[SHIP_AHEAD_FILES];
 	uint32_t ring_first, ring_count;
 	uint64_t ring_bytes;

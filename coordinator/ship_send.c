@@ -135,10 +135,19 @@ remember(struct ship *s, const struct sealed_file *f)
 	s->moved_ns = clock_mono_ns();
 }
 
+/* Half of the window is taken: what was stored meanwhile frees it before it is
+ * shut, and the way there does not run dry. */
+static bool
+fills_up(const struct ship *s)
+{
+	return s->ring_count >= s->ahead / 2 ||
+	       s->ring_bytes >= SHIP_AHEAD_BYTES / 2;
+}
+
 static bool
 has_room(const struct ship *s)
 {
-	return s->ring_count < SHIP_AHEAD_FILES &&
+	return s->ring_count < s->ahead &&
 	       (s->ring_count == 0 || s->ring_bytes < SHIP_AHEAD_BYTES);
 }
 
@@ -249,6 +258,10 @@ send_all(struct ship *s, bool *any, struct err *e)
 			return found;
 		pace_sent(&s->pace, f.file_len);
 		*any = true;
+		if (fills_up(s) && ship_fetch(s, e) < 0)
+			return -1;
+		if (!s->has_cursor)
+			return 0;
 	}
 	return 0;
 }
@@ -322,36 +335,49 @@ ship_asked(struct ship *s, const struct ack *before)
 	ship_again(s);
 }
 
-/* Takes back what this pass has sent: which of it arrived is not known. */
+/* Takes back what was sent after `sure`: which of it arrived is not known,
+ * unless the mirror has told it meanwhile. */
 static void
-take_back(struct ship *s, const struct ship_sent *cursor, uint32_t count)
+take_back(struct ship *s, const struct ship_sent *sure)
 {
-	while (s->ring_count > count) {
-		s->ring_count--;
-		s->ring_bytes -=
-		    s->ring[(s->ring_first + s->ring_count) % SHIP_AHEAD_FILES]
-			.len;
+	const struct position *p = &s->ack.stored;
+	const struct position at = {
+	    .epoch_number = sure->epoch_number, .sequence = sure->sequence};
+	const struct ship_sent *newest;
+
+	if (!s->has_cursor)
+		return;
+	s->epoch_number = sure->epoch_number;
+	s->sequence = sure->sequence;
+	s->sent = sure->last;
+	if (s->has_ack && is_after(p->epoch_number, p->sequence, &at)) {
+		s->epoch_number = p->epoch_number;
+		s->sequence = p->sequence;
+		s->sent = p->last;
 	}
-	s->epoch_number = cursor->epoch_number;
-	s->sequence = cursor->sequence;
-	s->sent = cursor->last;
+	while (s->ring_count > 0) {
+		newest = &s->ring[(s->ring_first + s->ring_count - 1) %
+				  SHIP_AHEAD_FILES];
+		if (!is_after(newest->epoch_number, newest->sequence, &at))
+			break;
+		s->ring_count--;
+		s->ring_bytes -= newest->len;
+	}
 }
 
 int
 ship_send(struct ship *s, struct err *e)
 {
-	struct ship_sent cursor;
+	struct ship_sent sure;
 	struct err why = {0};
 	bool any = false;
 	int known, sent;
-	uint32_t count;
 
 	resend_if_stuck(s);
 	known = find_cursor(s, e);
 	if (known <= 0)
 		return known;
-	count = s->ring_count;
-	cursor = (struct ship_sent){.epoch_number = s->epoch_number,
+	sure = (struct ship_sent){.epoch_number = s->epoch_number,
 	    .sequence = s->sequence,
 	    .last = s->sent};
 	sent = send_all(s, &any, &why);
@@ -365,6 +391,6 @@ ship_send(struct ship *s, struct err *e)
 		s->poll_ns = 0;
 	if (sent == 0)
 		return any;
-	take_back(s, &cursor, count);
+	take_back(s, &sure);
 	return err_set(e, why.kind, "%s", why.text);
 }

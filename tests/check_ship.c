@@ -5,6 +5,7 @@
 #include "coordinator/ship.h"
 #include "coordinator/source.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define FILES 90
+#define AHEAD 64u
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.text)
 
 static struct source_kit k;
@@ -48,6 +50,7 @@ setup(void)
 	OK(source_seal_all(s, &e));
 	more_files(FILES);
 	ship = kit_ship(&k, 0);
+	ship->ahead = AHEAD;
 	(void)snprintf(path, sizeof(path), "%s/in0/%s", k.dir.path,
 	    uuid_text(&k.group.stream, stream));
 	OK(io_open_dir(AT_FDCWD, path, &far, &e));
@@ -68,6 +71,7 @@ reopen(void)
 {
 	ship_close(ship);
 	ship = kit_ship(&k, 0);
+	ship->ahead = AHEAD;
 }
 
 /* The mirror has stored and applied the first n files. */
@@ -112,10 +116,10 @@ note_number(const char *key)
 START_TEST(so_many_files_are_sent_ahead_and_no_more)
 {
 	kit_ship_pass(ship);
-	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_uint_eq(kit_count(far), AHEAD);
 	acknowledge(10);
 	kit_ship_pass(ship);
-	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES + 10);
+	ck_assert_uint_eq(kit_count(far), AHEAD + 10);
 	acknowledge(74);
 	kit_ship_pass(ship);
 	ck_assert_uint_eq(kit_count(far), FILES);
@@ -128,6 +132,54 @@ START_TEST(so_many_files_are_sent_ahead_and_no_more)
 	ck_assert_uint_eq(note_number("lag_bytes"), 0);
 	ck_assert_uint_eq(note_number("oldest_ns"), 0);
 	ck_assert(ship_is_idle(ship));
+}
+END_TEST
+
+START_TEST(news_that_comes_while_sending_opens_the_window)
+{
+	struct err e = {0};
+
+	ship->ahead = 40;
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), 40);
+	acknowledge(20);
+	ship->ahead = AHEAD;
+	ship->poll_ns = 0;
+	ck_assert_int_eq(ship_send(ship, &e), 1);
+	ck_assert_uint_eq(kit_count(far), 20 + AHEAD);
+	ck_assert_uint_eq(ship->ring_count, AHEAD);
+}
+END_TEST
+
+/* Sending fails before news has come in the same pass, or after it. */
+START_TEST(what_failed_after_news_is_sent_again)
+{
+	static const struct {
+		int rung; /* file 41, the acknowledgement, file 42 */
+		uint32_t stored, ring;
+	} is[] = {{0, 20, 40}, {1, 20, 40}, {2, 20, 20}, {2, 40, 0}};
+	struct ladder l = {.op = SYS_RENAME,
+	    .trouble = EIO,
+	    .rung = is[_i].rung,
+	    .stays = true};
+	struct err e = {0};
+
+	ship->ahead = 40;
+	kit_ship_pass(ship);
+	acknowledge(is[_i].stored);
+	ship->ahead = AHEAD;
+	ship->poll_ns = 0;
+	ladder_set(&l);
+	ck_assert_int_eq(ship_send(ship, &e), -1);
+	ladder_unset();
+	ck_assert(l.struck);
+	ck_assert_uint_eq(ship->sequence, 40);
+	ck_assert_uint_eq(ship->ring_count, is[_i].ring);
+	kit_ship_pass(ship);
+	acknowledge(40);
+	kit_ship_pass(ship);
+	ck_assert_uint_eq(kit_count(far), FILES);
+	ck_assert(kit_replay(&k, far));
 }
 END_TEST
 
@@ -336,7 +388,7 @@ START_TEST(a_folder_that_fails_is_tried_again_later)
 	ck_assert_uint_gt(note_number("next_retry"), 0);
 	ship->backoff.until_ns = 0;
 	kit_ship_pass(ship);
-	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_uint_eq(kit_count(far), AHEAD);
 	ck_assert_uint_eq(note_number("attempts"), 0);
 }
 END_TEST
@@ -365,7 +417,7 @@ START_TEST(paused_means_nothing_moves)
 	k.destination[0].paused = false;
 	reopen();
 	kit_ship_pass(ship);
-	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_uint_eq(kit_count(far), AHEAD);
 }
 END_TEST
 
@@ -404,7 +456,7 @@ START_TEST(forged_news_changes_nothing)
 	ship->poll_ns = 0;
 	kit_ship_pass(ship);
 	ck_assert(!ship->has_ack);
-	ck_assert_uint_eq(kit_count(far), SHIP_AHEAD_FILES);
+	ck_assert_uint_eq(kit_count(far), AHEAD);
 	ck_assert_ptr_nonnull(strstr(ship->ack_trouble, "forged"));
 	/* And the true one is believed after it. */
 	acknowledge(64);
@@ -518,6 +570,8 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, so_many_files_are_sent_ahead_and_no_more);
+	tcase_add_test(t, news_that_comes_while_sending_opens_the_window);
+	tcase_add_loop_test(t, what_failed_after_news_is_sent_again, 0, 4);
 	tcase_add_test(t, after_a_restart_it_goes_on_from_what_is_stored);
 	tcase_add_test(t, what_was_lost_over_there_is_sent_again);
 	tcase_add_test(t, what_the_mirror_asks_for_is_sent_at_once);

@@ -170,7 +170,7 @@ def shell_cases(lab, options):
 def far_cases(lab, options):
     """Through the relay."""
     quick = options.quick
-    name = f"SFTP, 1 MiB files, {RTT_MS} ms away"
+    name = f"SFTP {RTT_MS} ms away, 1 MiB files"
     if options.only in name:
         shell = Shell(lab)
         files = Files(lab, "far", 8 if quick else 50, MIB)
@@ -183,7 +183,7 @@ def far_cases(lab, options):
     bulk = Files(lab, "bulk", 50 if quick else 400, MIB)
     size = bulk.bytes
     for kind in ("HTTPS", "S3"):
-        name = f"{kind}, 1 MiB files, {RTT_MS} ms away"
+        name = f"{kind} {RTT_MS} ms away, 1 MiB files"
         if options.only not in name:
             continue
         case = Case("transport", name, "MB/s", "more",
