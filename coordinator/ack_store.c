@@ -56,7 +56,8 @@ ack_read(const struct home *h, const struct destination_config *d,
 		return refuse_other("mirror", &a.mirror, e);
 	if (!uuid_equal(&a.mirror_site, &d->mirror_site))
 		return refuse_other("mirror site", &a.mirror_site, e);
-	if (!uuid_equal(&a.source_site, &h->site))
+	if (!uuid_equal(&a.source_site,
+		uuid_is_nil(&d->source_site) ? &h->site : &d->source_site))
 		return refuse_other("source site", &a.source_site, e);
 	if (position_compare(&a.applied, &a.stored) > 0)
 		return err_set(e, ERR_CORRUPT,
@@ -95,8 +96,9 @@ is_same(const struct position *a, const struct position *b)
 /* Is the end of one of our files? A file that was pruned cannot be asked any
  * more; then it is enough that its place is before the oldest. */
 static int
-check_position(struct sealed *s, const char *what, const struct position *p,
-    const struct position *known, struct err *e)
+check_position(const struct destination_config *d, struct sealed *s,
+    const char *what, const struct position *p, const struct position *known,
+    struct err *e)
 {
 	char name[JOURNAL_NAME_LEN];
 	struct sealed_ends ends;
@@ -118,6 +120,9 @@ check_position(struct sealed *s, const char *what, const struct position *p,
 		    "history is not that of this source",
 		    what, name);
 	}
+	/* A relay made anew has never seen the files before. */
+	if (d->forward)
+		return 0;
 	if (sealed_list(s, false, &ends, e) < 0)
 		return -1;
 	if (ends.count > 0 && (p->epoch_number < ends.oldest_epoch ||
@@ -184,9 +189,9 @@ ack_accept(struct home *h, const struct destination_config *d, struct sealed *s,
 		return 0;
 	if (old != NULL && check_newer(old, &a, e) < 0)
 		return -1;
-	if (check_position(s, "stored", &a.stored,
+	if (check_position(d, s, "stored", &a.stored,
 		old == NULL ? NULL : &old->stored, e) < 0 ||
-	    check_position(s, "applied", &a.applied,
+	    check_position(d, s, "applied", &a.applied,
 		old == NULL ? NULL : &old->applied, e) < 0)
 		return -1;
 	if (io_write_file(h->state, store_name(d, name), bytes, len, 0600, e) <

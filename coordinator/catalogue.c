@@ -68,6 +68,14 @@ static const char later_schema[] =
     " destination TEXT NOT NULL REFERENCES destination(uuid)"
     " ON DELETE CASCADE, name TEXT NOT NULL, value TEXT NOT NULL,"
     " PRIMARY KEY(destination, name)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS forward("
+    " uuid TEXT PRIMARY KEY, owner TEXT NOT NULL REFERENCES mirror(uuid),"
+    " name TEXT NOT NULL, mirror TEXT NOT NULL,"
+    " mirror_site TEXT NOT NULL, mirror_site_name TEXT NOT NULL,"
+    " mirror_key TEXT NOT NULL, ack_url TEXT NOT NULL,"
+    " ack_key_file TEXT NOT NULL, paused INTEGER NOT NULL,"
+    " prune_at INTEGER NOT NULL, UNIQUE(owner, name),"
+    " UNIQUE(owner, mirror)) STRICT;"
     "CREATE TABLE IF NOT EXISTS setting("
     " subject TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
     " PRIMARY KEY(subject, key)) STRICT;"
@@ -188,7 +196,7 @@ static int
 check_identity(struct catalogue *c, bool write, struct err *e)
 {
 	AUTO(sql_close) sqlite3_stmt *st = NULL;
-	int64_t id, version, settings, keys;
+	int64_t id, version, settings, keys, forwards;
 	struct uuid site;
 	int more;
 
@@ -213,10 +221,15 @@ check_identity(struct catalogue *c, bool write, struct err *e)
 		"SELECT count(*) FROM sqlite_schema WHERE type='table'"
 		" AND name='group_key'",
 		&keys, e) < 0 ||
+	    number_of(c->db,
+		"SELECT count(*) FROM sqlite_schema WHERE type='table'"
+		" AND name='forward'",
+		&forwards, e) < 0 ||
 	    sql_open(c->db, &st, e, "SELECT uuid FROM site WHERE id=1", "") < 0)
 		return -1;
 	c->has_settings = settings != 0;
 	c->has_keys = keys != 0;
+	c->has_forwards = forwards != 0;
 	more = sql_step(st, e);
 	if (more < 0)
 		return -1;
@@ -264,7 +277,7 @@ add_tables(struct catalogue *c, struct err *e)
 {
 	if (sql_exec(c->db, later_schema, e) < 0)
 		return -1;
-	c->has_settings = c->has_keys = true;
+	c->has_settings = c->has_keys = c->has_forwards = true;
 	return 0;
 }
 

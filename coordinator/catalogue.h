@@ -42,7 +42,7 @@ struct snapshot {
 	char site_name[NAME_LIMIT];
 	uint32_t group_count, destination_count, mirror_count, key_count;
 	struct group_config *groups;		 /* by name */
-	struct destination_config *destinations; /* by group, then name */
+	struct destination_config *destinations; /* by owner, then name */
 	struct mirror_config *mirrors;		 /* by name */
 	struct key_config *keys;		 /* as they came */
 	uint32_t projection_count;
@@ -61,9 +61,19 @@ const struct projection_config *snapshot_projection(
 /* The projection of that stream; NULL when it is a group's own. */
 const struct projection_config *snapshot_projection_of(
     const struct snapshot *s, const struct uuid *stream);
-/* A group's destinations, which lie together; NULL and 0 when it has none. */
+/* The destinations of a group, or of a mirror or relay, by name, which lie
+ * together; NULL and 0 when it has none. */
 const struct destination_config *snapshot_destinations(
-    const struct snapshot *s, const struct uuid *group, uint32_t *count);
+    const struct snapshot *s, const struct uuid *owner, uint32_t *count);
+
+/*
+ * The destination that sends for `d`, out of the `count` ones of its owner (or
+ * more): itself, or the first relay of the chain that it lies behind. NULL:
+ * that one is not there (any more).
+ */
+const struct destination_config *destination_hop(
+    const struct destination_config *d, const struct destination_config *all,
+    uint32_t count);
 
 /* ---- changes, each REFUSED when a name or UUID is taken ---- */
 int catalogue_add_group(
@@ -78,6 +88,9 @@ int catalogue_export_group(
 int catalogue_renew_group(struct catalogue *c, const struct uuid *group,
     const struct uuid *stream, struct err *e) CHECKED;
 int catalogue_add_destination(struct catalogue *c,
+    const struct destination_config *d, struct err *e) CHECKED;
+/* Of a mirror or relay, d->owner. */
+int catalogue_add_forward(struct catalogue *c,
     const struct destination_config *d, struct err *e) CHECKED;
 int catalogue_pause_destination(struct catalogue *c,
     const struct uuid *destination, bool paused, struct err *e) CHECKED;

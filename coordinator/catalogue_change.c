@@ -8,6 +8,8 @@
 #include "coordinator/destination_option.h"
 #include "coordinator/sql.h"
 
+#include <stdio.h>
+
 #define EVENT_LIMIT 10000
 #define STR_(x) #x
 #define STR(x) STR_(x)
@@ -88,6 +90,9 @@ int
 catalogue_pause_destination(struct catalogue *c, const struct uuid *destination,
     bool paused, struct err *e)
 {
+	if (sql_run(c->db, e, "UPDATE forward SET paused=? WHERE uuid=?", "bu",
+		(int)paused, destination) < 0)
+		return -1;
 	return sql_run(c->db, e, "UPDATE destination SET paused=? WHERE uuid=?",
 	    "bu", (int)paused, destination);
 }
@@ -96,6 +101,12 @@ int
 catalogue_set_destination(struct catalogue *c, const struct uuid *destination,
     const char *option, const char *value, struct err *e)
 {
+	int forward = catalogue_is_forward(c, destination, e);
+
+	if (forward < 0)
+		return -1;
+	if (forward == 1)
+		return catalogue_set(c, destination, option, value, e);
 	if (sql_run(c->db, e,
 		"DELETE FROM destination_option WHERE destination=? AND name=?",
 		"ut", destination, option) < 0)
@@ -111,7 +122,9 @@ int
 catalogue_remove_destination(
     struct catalogue *c, const struct uuid *destination, struct err *e)
 {
-	if (catalogue_forget(c, destination, e) < 0)
+	if (catalogue_forget(c, destination, e) < 0 ||
+	    sql_run(c->db, e, "DELETE FROM forward WHERE uuid=?", "u",
+		destination) < 0)
 		return -1;
 	return sql_run(
 	    c->db, e, "DELETE FROM destination WHERE uuid=?", "u", destination);
@@ -128,14 +141,21 @@ catalogue_add_mirror(
 		m->incoming, (int)m->fetch_paused, (int)m->apply_paused,
 		(int64_t)m->done_keep) < 0)
 		return -1;
+	if (catalogue_save_relay(c, m, e) < 0)
+		return -1;
 	for (uint32_t i = 0; i < m->volume_count; i++) {
 		const struct mirror_volume_config *v = &m->volumes[i];
+		char none[UUID_TEXT + NAME_LIMIT], text[UUID_TEXT];
+
+		/* A relay's have none, and no two may be the same. */
+		(void)snprintf(none, sizeof(none), "%s%s",
+		    uuid_text(&m->uuid, text), v->name);
 
 		if (sql_run(c->db, e,
 			"INSERT INTO mirror_volume VALUES(?,?,?,?,?,?,?,?)",
 			"uiutiiti", &m->uuid, (int64_t)i, &v->uuid, v->name,
-			(int64_t)v->source_kind, (int64_t)v->size, v->path,
-			(int64_t)v->kind) < 0)
+			(int64_t)v->source_kind, (int64_t)v->size,
+			m->relay ? none : v->path, (int64_t)v->kind) < 0)
 			return -1;
 	}
 	return m->pull == NULL ? 0

@@ -17,9 +17,8 @@
 
 #define ROW_LIMIT 100000u /* more of anything is nonsense */
 
-/* Room for one more element, zeroed. */
-static void *
-grow(void **array, uint32_t count, size_t size, struct err *e)
+void *
+catalogue_grow(void **array, uint32_t count, size_t size, struct err *e)
 {
 	void *more;
 
@@ -63,8 +62,8 @@ load_volumes(struct catalogue *c, struct group_config *g, struct err *e)
 		"u", &g->uuid) < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct volume_config *v =
-		    grow((void **)&g->volumes, g->volume_count, sizeof(*v), e);
+		struct volume_config *v = catalogue_grow(
+		    (void **)&g->volumes, g->volume_count, sizeof(*v), e);
 		int64_t kind, size;
 
 		if (v == NULL)
@@ -139,8 +138,8 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 		"") < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct group_config *g =
-		    grow((void **)&s->groups, s->group_count, sizeof(*g), e);
+		struct group_config *g = catalogue_grow(
+		    (void **)&s->groups, s->group_count, sizeof(*g), e);
 
 		if (g == NULL)
 			return -1;
@@ -220,8 +219,9 @@ load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
 		"") < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct destination_config *d = grow((void **)&s->destinations,
-		    s->destination_count, sizeof(*d), e);
+		struct destination_config *d =
+		    catalogue_grow((void **)&s->destinations,
+			s->destination_count, sizeof(*d), e);
 		int64_t prune;
 
 		if (d == NULL)
@@ -235,7 +235,8 @@ load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
 			sizeof(d->known_hosts), d->ack_key_file,
 			sizeof(d->ack_key_file), &d->paused, &prune) < 0)
 			return -1;
-		if (prune != PRUNE_APPLIED && prune != PRUNE_STORED)
+		d->owner = d->group;
+		if (prune < PRUNE_APPLIED || prune > PRUNE_HOP)
 			return impossible(e, "prune_at", d->name);
 		d->prune_at = (enum prune_at)prune;
 		s->destination_count++;
@@ -257,8 +258,8 @@ load_mirror_volumes(struct catalogue *c, struct mirror_config *m, struct err *e)
 		"u", &m->uuid) < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct mirror_volume_config *v =
-		    grow((void **)&m->volumes, m->volume_count, sizeof(*v), e);
+		struct mirror_volume_config *v = catalogue_grow(
+		    (void **)&m->volumes, m->volume_count, sizeof(*v), e);
 		int64_t kind, source_kind, size;
 
 		if (v == NULL)
@@ -270,6 +271,8 @@ load_mirror_volumes(struct catalogue *c, struct mirror_config *m, struct err *e)
 		if (!is_volume_kind(kind) || !is_volume_kind(source_kind) ||
 		    size < 0)
 			return impossible(e, "kind or size", v->name);
+		if (m->relay)
+			v->path[0] = '\0';
 		v->kind = (enum volume_kind)kind;
 		v->source_kind = (enum volume_kind)source_kind;
 		v->size = (uint64_t)size;
@@ -291,8 +294,8 @@ load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
 		"") < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct mirror_config *m =
-		    grow((void **)&s->mirrors, s->mirror_count, sizeof(*m), e);
+		struct mirror_config *m = catalogue_grow(
+		    (void **)&s->mirrors, s->mirror_count, sizeof(*m), e);
 		int64_t keep;
 
 		if (m == NULL)
@@ -308,6 +311,8 @@ load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
 		if (!is_small(keep))
 			return impossible(e, "done_keep", m->group_name);
 		m->done_keep = (uint32_t)keep;
+		if (catalogue_load_relay(c, m, e) < 0)
+			return -1;
 		if (load_mirror_volumes(c, m, e) < 0 ||
 		    catalogue_load_pull(c, &m->uuid, &m->pull, e) < 0)
 			return -1;
@@ -346,8 +351,8 @@ load_keys(struct catalogue *c, struct snapshot *s, struct err *e)
 		"") < 0)
 		return -1;
 	while ((more = sql_step(st, e)) > 0) {
-		struct key_config *k =
-		    grow((void **)&s->keys, s->key_count, sizeof(*k), e);
+		struct key_config *k = catalogue_grow(
+		    (void **)&s->keys, s->key_count, sizeof(*k), e);
 		char id[2 * KEY_ID_LEN + 1];
 		int64_t state, time;
 
@@ -377,15 +382,17 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	if (own && sql_exec(c->db, "BEGIN", e) < 0)
 		return -1;
 	if (load_groups(c, &s, e) < 0 || load_destinations(c, &s, e) < 0 ||
+	    load_mirrors(c, &s, e) < 0 ||
+	    catalogue_load_forwards(c, &s, e) < 0 ||
 	    catalogue_load_projections(c, &s, e) < 0 ||
-	    catalogue_load_hubs(c, &s, e) < 0 || load_mirrors(c, &s, e) < 0 ||
-	    load_keys(c, &s, e) < 0) {
+	    catalogue_load_hubs(c, &s, e) < 0 || load_keys(c, &s, e) < 0) {
 		if (own)
 			(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
 	}
 	if (own && sql_exec(c->db, "COMMIT", e) < 0)
 		return -1;
+	catalogue_join(&s);
 	*out = s;
 	memset(&s, 0, sizeof(s));
 	return 0;
@@ -430,13 +437,13 @@ snapshot_mirror(const struct snapshot *s, const char *name)
 
 const struct destination_config *
 snapshot_destinations(
-    const struct snapshot *s, const struct uuid *group, uint32_t *count)
+    const struct snapshot *s, const struct uuid *owner, uint32_t *count)
 {
 	const struct destination_config *first = NULL;
 
 	*count = 0;
 	for (uint32_t i = 0; i < s->destination_count; i++) {
-		if (!uuid_equal(&s->destinations[i].group, group))
+		if (!uuid_equal(&s->destinations[i].owner, owner))
 			continue;
 		if (first == NULL)
 			first = &s->destinations[i];

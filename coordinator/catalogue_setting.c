@@ -66,7 +66,7 @@ catalogue_forget(struct catalogue *c, const struct uuid *subject, struct err *e)
 }
 
 int
-catalogue_save_pull(struct catalogue *c, const struct uuid *mirror,
+catalogue_save_place(struct catalogue *c, const struct uuid *mirror,
     const struct destination_config *place, struct err *e)
 {
 	for (size_t i = 0; i < FIELDS; i++)
@@ -82,13 +82,9 @@ catalogue_save_pull(struct catalogue *c, const struct uuid *mirror,
 }
 
 int
-catalogue_load_pull(struct catalogue *c, const struct uuid *mirror,
-    struct destination_config **out, struct err *e)
+catalogue_load_place(struct catalogue *c, const struct uuid *mirror,
+    struct destination_config *place, struct err *e)
 {
-	AUTO_FREE struct destination_config *place = calloc(1, sizeof(*place));
-
-	if (place == NULL)
-		return err_set(e, ERR_RETRY, "out of memory");
 	for (size_t i = 0; i < FIELDS; i++)
 		if (catalogue_get(c, mirror, fields[i].key,
 			(char *)place + fields[i].at, fields[i].room, e) < 0)
@@ -98,6 +94,26 @@ catalogue_load_pull(struct catalogue *c, const struct uuid *mirror,
 			(char *)place + destination_options[i].offset,
 			destination_options[i].room, e) < 0)
 			return -1;
+	return 0;
+}
+
+int
+catalogue_save_pull(struct catalogue *c, const struct uuid *mirror,
+    const struct destination_config *place, struct err *e)
+{
+	return catalogue_save_place(c, mirror, place, e);
+}
+
+int
+catalogue_load_pull(struct catalogue *c, const struct uuid *mirror,
+    struct destination_config **out, struct err *e)
+{
+	AUTO_FREE struct destination_config *place = calloc(1, sizeof(*place));
+
+	if (place == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	if (catalogue_load_place(c, mirror, place, e) < 0)
+		return -1;
 	if (place->url[0] == '\0')
 		return 0;
 	*out = STEAL(place);

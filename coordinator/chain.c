@@ -172,8 +172,27 @@ chain_fit(const struct position *tip, const struct journal_header *h,
 bool
 chain_begins(const struct mirror_config *m, const struct reader *r)
 {
-	return reader_header(r)->kind == JOURNAL_COPYIN_OPEN &&
-	       reader_has_target(r, &m->uuid);
+	if (reader_header(r)->kind != JOURNAL_COPYIN_OPEN)
+		return false;
+	for (uint32_t i = 0; m->relay && i < m->destination_count; i++)
+		if (reader_has_target(r, &m->destinations[i].mirror))
+			return true;
+	return reader_has_target(r, &m->uuid);
+}
+
+void
+chain_before(const struct journal_header *h, struct position *out)
+{
+	bool opens = (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0;
+
+	*out = (struct position){.epoch = opens ? h->parent_epoch : h->epoch,
+	    .epoch_number = opens ? h->parent_epoch_number : h->epoch_number,
+	    .sequence = opens ? h->parent_sequence : h->sequence - 1,
+	    .last = h->first - 1};
+	memcpy(out->digest, h->prev_digest, DIGEST_LEN);
+	/* Before the first file of all there is nothing. */
+	if (out->sequence == 0)
+		*out = (struct position){0};
 }
 
 int

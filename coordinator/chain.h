@@ -41,7 +41,11 @@ bool chain_belongs(const struct mirror_config *m,
 enum chain_fit chain_fit(const struct position *tip,
     const struct journal_header *h, char why[CHAIN_WHY]);
 
-/* Does a copy-in for this mirror begin here? */
+/* Where the file before this one ended; nil before the first of a stream. */
+void chain_before(const struct journal_header *h, struct position *out);
+
+/* Does a copy-in for this mirror begin here? Of a relay: for one that it passes
+ * files on to. */
 bool chain_begins(const struct mirror_config *m, const struct reader *r);
 /* The note of transaction `number`, BEGIN or END, which the file has. */
 int chain_note(struct reader *r, uint64_t number, struct copyin_note *out,

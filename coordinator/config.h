@@ -64,13 +64,18 @@ struct projection_config {
 					* the catalogue snapshot */
 };
 
-enum prune_at { PRUNE_APPLIED = 1, PRUNE_STORED = 2 };
+/* HOP: as soon as the relay before it has stored it. */
+enum prune_at { PRUNE_APPLIED = 1, PRUNE_STORED = 2, PRUNE_HOP = 3 };
 
 struct destination_config {
 	char name[NAME_LIMIT];
 	struct uuid uuid;
+	/* Whose it is: a group, or the mirror or relay that passes it on. */
+	struct uuid owner;
+	bool forward; /* of a mirror or relay */
 	struct uuid group;
 	struct uuid stream; /* the group's, or that of a projection of it */
+	struct uuid source_site;	 /* nil: this one */
 	struct uuid mirror, mirror_site; /* from the pairing text */
 	struct sign_public mirror_key;
 	char mirror_site_name[NAME_LIMIT];
@@ -84,6 +89,10 @@ struct destination_config {
 	char ack_credentials_file[PATH_MAX];
 	char pin[256], proxy[256];
 	char limit[256]; /* see rate.h */
+	char relay[8];	 /* "yes": holds no mirror, passes files on */
+	/* Behind another destination of its owner, which sends for it: the
+	 * place is that one's. Only the acknowledgement is fetched. */
+	char via[NAME_LIMIT];
 	/*
 	 * The place only holds the files until the mirrors have fetched them:
 	 * who sends there clears it, too. Of the destinations of a stream that
@@ -130,6 +139,13 @@ struct mirror_config {
 	struct destination_config *pull;
 	bool fetch_paused, apply_paused;
 	uint32_t done_keep; /* applied files kept in done/ */
+	/* No mirror: files are kept until the next hops have them. Its volumes
+	 * have no paths. */
+	bool relay;
+	uint64_t spool_limit; /* of a relay, bytes; 0: none */
+	/* Where its files are passed on to; lent by the snapshot. */
+	const struct destination_config *destinations;
+	uint32_t destination_count;
 	uint32_t keys; /* of the group, here: a new one restarts its roles */
 	uint32_t volume_count;
 	struct mirror_volume_config *volumes;

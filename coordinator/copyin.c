@@ -83,7 +83,8 @@ copyin_sealed(struct source *s, uint64_t bytes)
 	s->window_bytes += bytes;
 }
 
-/* The place up to which all targets have stored; nil when one has nothing. */
+/* The place up to which all targets have stored, or the first relay of the
+ * chain to them has; nil when one has nothing. */
 static void
 find_slowest(struct source *s, struct position *out)
 {

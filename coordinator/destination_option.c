@@ -16,6 +16,8 @@ const struct destination_option destination_options[] = {
     OPTION("pin", pin),
     OPTION("proxy", proxy),
     OPTION("limit", limit),
+    OPTION("relay", relay),
+    OPTION("via", via),
 };
 const size_t destination_option_count =
     sizeof(destination_options) / sizeof(destination_options[0]);

@@ -103,6 +103,33 @@ open_folder(struct home *h, const struct mirror_config *m,
 	return 0;
 }
 
+static int
+open_acks(int dir, const char *path, int *out, struct err *e)
+{
+	int ack =
+	    sys_openat(dir, "ack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+	if (ack < 0) {
+		(void)err_sys(e, "open %s/ack", path);
+		return err_at(e, "no acknowledgement can be published (make "
+				 "the folder again)");
+	}
+	*out = ack;
+	return 0;
+}
+
+int
+incoming_open_acks(
+    struct home *h, const struct mirror_config *m, int *out, struct err *e)
+{
+	char path[PATH_MAX + UUID_TEXT];
+	AUTO_CLOSE int dir = -1;
+
+	if (open_folder(h, m, path, &dir, e) < 0)
+		return -1;
+	return open_acks(dir, path, out, e);
+}
+
 int
 incoming_open(struct home *h, const struct mirror_config *m,
     struct incoming **out, struct err *e)
@@ -117,17 +144,10 @@ incoming_open(struct home *h, const struct mirror_config *m,
 	(void)snprintf(in->state_name, sizeof(in->state_name), "%s.state",
 	    uuid_text(&m->uuid, mirror));
 	in->dir = -1;
-	if (open_folder(h, m, path, &in->dir, e) < 0) {
+	if (open_folder(h, m, path, &in->dir, e) < 0 ||
+	    open_acks(in->dir, path, &in->ack, e) < 0) {
 		incoming_close(in);
 		return -1;
-	}
-	in->ack =
-	    sys_openat(in->dir, "ack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (in->ack < 0) {
-		(void)err_sys(e, "open %s/ack", path);
-		incoming_close(in);
-		return err_at(e, "no acknowledgement can be published (make "
-				 "the folder again)");
 	}
 	watch(in, h);
 	*out = in;

@@ -16,6 +16,9 @@ struct incoming;
  * that fetches its files it is fetched/<stream>/, which is made. */
 int incoming_open(struct home *h, const struct mirror_config *m,
     struct incoming **out, struct err *e) CHECKED;
+/* Its ack/ alone; close(). */
+int incoming_open_acks(struct home *h, const struct mirror_config *m, int *out,
+    struct err *e) CHECKED;
 void incoming_close(struct incoming *in);
 
 int incoming_dir(const struct incoming *in);

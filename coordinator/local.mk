@@ -19,7 +19,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/catalogue.h coordinator/catalogue_db.h coordinator/catalogue.c \
 	coordinator/catalogue_load.c coordinator/catalogue_change.c \
 	coordinator/catalogue_projection.c \
-	coordinator/catalogue_setting.c \
+	coordinator/catalogue_setting.c coordinator/catalogue_forward.c \
 	coordinator/sql.h coordinator/sql.c \
 	coordinator/message.h coordinator/message.c \
 	coordinator/request.h coordinator/request.c \
@@ -76,7 +76,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
 	coordinator/sftp_worker.h \
 	coordinator/ship.c coordinator/ship.h coordinator/ship_ack.c \
-	coordinator/ship_hub.c \
+	coordinator/ship_hub.c coordinator/ship_relay.c \
 	coordinator/ship_note.c coordinator/ship_send.c \
 	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
@@ -112,7 +112,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/publish.c coordinator/publish.h \
 	coordinator/receive.c coordinator/receive.h \
 	coordinator/receive_scan.c coordinator/receive_take.c \
-	coordinator/receive_tell.c \
+	coordinator/receive_tell.c coordinator/receive_forward.c \
+	coordinator/forward.c coordinator/forward.h \
 	coordinator/redrive.c coordinator/redrive.h \
 	coordinator/stage.c coordinator/stage.h \
 	coordinator/survey.c coordinator/survey.h \

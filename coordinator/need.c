@@ -9,10 +9,12 @@ int
 need_find(struct home *h, const struct destination_config *d,
     const struct job *j, bool stored, struct need *out, struct err *e)
 {
+	bool relay = d->relay[0] != 0;
 	struct ack a;
 	int got;
 
-	*out = (struct need){.nothing = j->state == JOB_NONE};
+	*out = (struct need){
+	    .nothing = j->state == JOB_NONE && !relay && !d->forward};
 	if (out->nothing)
 		return 0;
 	out->from = j->from;
@@ -20,7 +22,7 @@ need_find(struct home *h, const struct destination_config *d,
 	if (got < 0)
 		return err_at(e, "destination %s: nothing is pruned", d->name);
 	if (got == 1)
-		out->after = stored ? a.stored : a.applied;
+		out->after = stored || relay ? a.stored : a.applied;
 	/* Asked for a base, which has not begun: what is sealed before that
 	 * is not for this one. */
 	out->nothing = position_is_nil(&out->after) && out->from == 0;
@@ -46,6 +48,25 @@ hold_find(struct home *h, const struct destination_config *d,
 	if (out->clears)
 		need_cleared(h, &d->uuid, &out->cleared);
 	return need_find(h, d, j, d->prune_at == PRUNE_STORED, &out->need, e);
+}
+
+int
+hold_hop(struct home *h, const struct destination_config *d,
+    const struct destination_config *hop, struct file_hold *out, struct err *e)
+{
+	struct need *n = &out->need;
+	struct ack a;
+	int got;
+
+	if (d->prune_at != PRUNE_HOP || n->nothing || hop == NULL)
+		return 0;
+	got = ack_load(h, hop, &a, e);
+	if (got < 0)
+		return err_at(
+		    e, "destination %s: nothing is pruned", hop->name);
+	if (got == 1 && position_compare(&a.stored, &n->after) > 0)
+		n->after = a.stored;
+	return 0;
 }
 
 bool

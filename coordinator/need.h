@@ -15,7 +15,9 @@ struct need {
 	uint64_t from;
 };
 
-/* `stored`: what it has stored it needs no more; else what it has applied. */
+/* `stored`: what it has stored it needs no more; else what it has applied. A
+ * relay needs what it has not stored; before it has anything, those behind it
+ * say what is needed. */
 int need_find(struct home *h, const struct destination_config *d,
     const struct job *j, bool stored, struct need *out, struct err *e) CHECKED;
 bool need_has(const struct need *n, const struct sealed_file *f);
@@ -30,6 +32,11 @@ struct file_hold {
 };
 int hold_find(struct home *h, const struct destination_config *d,
     const struct job *j, struct file_hold *out, struct err *e) CHECKED;
+/* What the relay that sends for it has stored is that one's to bring, if the
+ * destination says so (PRUNE_HOP): then less is held. */
+int hold_hop(struct home *h, const struct destination_config *d,
+    const struct destination_config *hop, struct file_hold *out,
+    struct err *e) CHECKED;
 bool hold_has(const struct file_hold *h, const struct sealed_file *f);
 
 /*

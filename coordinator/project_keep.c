@@ -11,6 +11,7 @@
 #include "common/io.h"
 #include "common/sys.h"
 #include "coordinator/ack_store.h"
+#include "coordinator/catalogue.h"
 #include "coordinator/need.h"
 
 #include <errno.h>
@@ -239,9 +240,15 @@ project_keep(struct project *p, bool now, struct err *e)
 	holds = calloc(p->count + 1u, sizeof(*holds));
 	if (holds == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
-	for (i = 0; did == 0 && i < p->count; i++)
-		did = hold_find(
-		    p->home, &p->destinations[i], &p->jobs[i], &holds[i], e);
+	for (i = 0; did == 0 && i < p->count; i++) {
+		const struct destination_config *d = &p->destinations[i];
+
+		did = hold_find(p->home, d, &p->jobs[i], &holds[i], e);
+		if (did == 0)
+			did = hold_hop(p->home, d,
+			    destination_hop(d, p->destinations, p->count),
+			    &holds[i], e);
+	}
 	if (did == 0)
 		did = remove_all(p, holds, e);
 	p->tip_free = did >= 0 && !is_needed(p, holds, &p->tip);

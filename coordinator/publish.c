@@ -137,25 +137,26 @@ publisher_is_due(const struct publisher *p, const struct ack *a)
 }
 
 /* Where a file cannot be replaced, it is deleted first. */
-static int
-replace(struct publisher *p, const uint8_t *bytes, size_t len, struct err *e)
+int
+publish_bytes(struct home *h, int dir, const struct uuid *mirror,
+    const uint8_t *bytes, size_t len, struct err *e)
 {
 	char name[ACK_NAME_LEN];
 
-	(void)ack_name(&p->mirror, name);
-	if (io_write_file(p->dir, name, bytes, len, 0644, e) == 0)
+	(void)ack_name(mirror, name);
+	if (io_write_file(dir, name, bytes, len, 0644, e) == 0)
 		return 0;
 	if (e != NULL && e->sys != EEXIST && e->sys != EPERM &&
 	    e->sys != EISDIR)
 		return -1;
 	if (e != NULL && e->sys == EISDIR) {
-		if (home_quarantine(p->home, p->dir, name,
+		if (home_quarantine(h, dir, name,
 			"a folder in the place of the acknowledgement", e) < 0)
 			return -1;
-	} else if (sys_unlink(p->dir, name) < 0 && errno != ENOENT) {
+	} else if (sys_unlink(dir, name) < 0 && errno != ENOENT) {
 		return err_sys(e, "remove the old acknowledgement %s", name);
 	}
-	return io_write_file(p->dir, name, bytes, len, 0644, e);
+	return io_write_file(dir, name, bytes, len, 0644, e);
 }
 
 int
@@ -171,7 +172,7 @@ publisher_put(struct publisher *p, const struct ack *a, struct err *e)
 	out.time_ns = clock_wall_ns();
 	if (sign_key_id(&p->home->key.pub, out.key_id, e) < 0 ||
 	    ack_encode(&out, &p->home->key, bytes, &len, e) < 0 ||
-	    replace(p, bytes, len, e) < 0)
+	    publish_bytes(p->home, p->dir, &p->mirror, bytes, len, e) < 0)
 		return err_at(e, "publish the acknowledgement");
 	p->last = out;
 	p->last_ns = clock_mono_ns();

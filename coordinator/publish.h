@@ -35,4 +35,8 @@ bool publisher_is_due(const struct publisher *p, const struct ack *a);
 int publisher_put(
     struct publisher *p, const struct ack *a, struct err *e) CHECKED;
 
+/* Puts an acknowledgement into ack/ as it is: another site's, passed on. */
+int publish_bytes(struct home *h, int dir, const struct uuid *mirror,
+    const uint8_t *bytes, size_t len, struct err *e) CHECKED;
+
 #endif

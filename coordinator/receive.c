@@ -80,7 +80,7 @@ open_parts(struct receive *r, struct home *h, const struct mirror_config *m,
 	if (incoming_open(h, m, &r->in, e) < 0)
 		return -1;
 	publisher_init(&r->publisher, h, incoming_ack_dir(r->in), &m->uuid);
-	return find_tip(r, e);
+	return receive_forward_open(r, e) < 0 ? -1 : find_tip(r, e);
 }
 
 /* Status must tell even when the role cannot begin. */
@@ -126,6 +126,7 @@ receive_close(struct receive *r)
 	if (r == NULL)
 		return;
 	incoming_close(r->in);
+	receive_forward_close(r);
 	stage_close(&r->stage);
 	free(r->looked);
 	free(r);
@@ -145,24 +146,16 @@ is_there(struct receive *r, struct err *e)
 	return there;
 }
 
-/* Learns what the redriver has done. A reason means that it may have thrown
- * out a damaged file, which has to come again. */
-static int
-look_at_state(struct receive *r, struct err *e)
+int
+receive_find_again(struct receive *r, struct err *e)
 {
-	uint64_t was = r->state.generation;
 	struct position told = r->publisher.last.stored;
 	struct chain_name next[2];
 	char name[JOURNAL_NAME_LEN];
 
-	if (load_state(r, e) < 0)
-		return -1;
-	r->state_ns = clock_mono_ns();
-	r->state_wanted = false;
-	if ((r->state.generation == was || r->state.reason[0] == '\0') &&
-	    is_there(r, e))
-		return 0;
 	if (receive_settle(r, e) < 0 || find_tip(r, e) < 0)
+		return -1;
+	if (r->forward != NULL && forward_count(r->forward, e) < 0)
 		return -1;
 	if (position_compare(&r->tip, &told) < 0) {
 		chain_expected(&r->tip, next);
@@ -173,6 +166,23 @@ look_at_state(struct receive *r, struct err *e)
 		r->stall_lasts = true;
 	}
 	return 0;
+}
+
+/* Learns what the redriver has done. A reason means that it may have thrown
+ * out a damaged file, which has to come again. */
+static int
+look_at_state(struct receive *r, struct err *e)
+{
+	uint64_t was = r->state.generation;
+
+	if (load_state(r, e) < 0)
+		return -1;
+	r->state_ns = clock_mono_ns();
+	r->state_wanted = false;
+	if ((r->state.generation == was || r->state.reason[0] == '\0') &&
+	    is_there(r, e))
+		return 0;
+	return receive_find_again(r, e);
 }
 
 /* Begins the chain, once the folder has been looked through. */
@@ -200,6 +210,8 @@ take_one(struct receive *r, struct err *e)
 	struct chain_name next[2];
 	int got;
 
+	if (receive_is_full(r))
+		return 0;
 	if (position_is_nil(&r->tip))
 		return take_first(r, e);
 	chain_expected(&r->tip, next);
@@ -296,6 +308,8 @@ receive_pass(struct receive *r, struct err *e)
 	if (((what & INCOMING_STATE) != 0 || r->state_wanted ||
 		clock_mono_ns() - r->state_ns >= STATE_EVERY_NS) &&
 	    look_at_state(r, why) < 0)
+		return tell_trouble(r, why);
+	if (receive_forward(r, why) < 0)
 		return tell_trouble(r, why);
 	if (!r->stage.mirror.fetch_paused)
 		did = receive_files(r, why);

@@ -3,6 +3,7 @@
 #ifndef COORDINATOR_RECEIVE_H
 #define COORDINATOR_RECEIVE_H
 
+#include "coordinator/forward.h"
 #include "coordinator/incoming.h"
 #include "coordinator/mirror_state.h"
 #include "coordinator/publish.h"
@@ -15,6 +16,7 @@
 struct receive {
 	struct stage stage;
 	struct incoming *in;
+	struct forward *forward; /* NULL: nothing is passed on */
 	struct publisher publisher;
 	struct mirror_state state; /* of the redriver, as last read */
 	uint64_t synced;	/* its generation that is known to be on disk */
@@ -46,6 +48,24 @@ struct receive {
 	uint64_t scan_ns, state_ns; /* when last done, monotonic */
 	char note[512];		    /* as last written */
 };
+
+/* ---- receive.c ---- */
+
+/* Finds the tip anew, after files have gone; should it be before what was
+ * acknowledged, the acknowledgement asks for them. */
+int receive_find_again(struct receive *r, struct err *e) CHECKED;
+
+/* ---- receive_forward.c: of a relay, or where files are passed on ---- */
+
+int receive_forward_open(struct receive *r, struct err *e) CHECKED;
+void receive_forward_close(struct receive *r);
+/* Drops what nobody behind needs any more, now and then. */
+int receive_forward(struct receive *r, struct err *e) CHECKED;
+/* A file is about to get its name in stage/ instead of `tmp`. */
+int receive_keep(struct receive *r, const char *tmp, const char *name,
+    const struct position *at, uint64_t len, struct err *e) CHECKED;
+/* Is there no room for more? r->stall says so. */
+bool receive_is_full(struct receive *r);
 
 /* ---- receive_take.c ---- */
 

@@ -201,6 +201,20 @@ pin(struct receive *r, const struct reader *reader, struct err *e)
 	return 0;
 }
 
+/* A relay cannot read what is encrypted, and need not. */
+static int
+verify(struct receive *r, struct reader *reader, struct err *e)
+{
+	const struct sign_public *key = &r->stage.mirror.source_key;
+
+	if (r->stage.mirror.relay && header_is_encrypted(reader_header(reader)))
+		return reader_check_signature(reader, key, e) < 0
+			   ? -1
+			   : reader_check_stored(reader, e);
+	keyring_give(r->stage.home, reader);
+	return reader_verify(reader, key, e);
+}
+
 /* 1 when the copy is whole, genuine and next; then *tip is where it ends. */
 static int
 check_copy(struct receive *r, const char *name, const struct chain_name *at,
@@ -212,11 +226,11 @@ check_copy(struct receive *r, const char *name, const struct chain_name *at,
 
 	if (reader_open(fd, name, &reader, &why) < 0)
 		return judge(r, name, f, &why, e);
-	keyring_give(r->stage.home, reader);
-	if (reader_verify(reader, &r->stage.mirror.source_key, &why) < 0)
+	if (verify(r, reader, &why) < 0)
 		return judge(r, name, f, &why, e);
 	next = is_next(r, name, at, reader, e);
-	if (next == 1 && position_is_nil(&r->tip) && chain_is_partial(reader))
+	if (next == 1 && position_is_nil(&r->tip) && !r->stage.mirror.relay &&
+	    chain_is_partial(reader))
 		return 0;
 	if (next == 1 && pin(r, reader, e) < 0)
 		return -1;
@@ -263,7 +277,8 @@ stage_it(struct receive *r, const char *name, const struct chain_name *at,
 		(void)sys_unlink(r->stage.stage, tmp);
 		return whole;
 	}
-	if (name_copy(r, tmp, name, e) < 0)
+	if (receive_keep(r, tmp, name, &tip, f->len, e) < 0 ||
+	    name_copy(r, tmp, name, e) < 0)
 		return -1;
 	r->tip = tip;
 	r->received++;
@@ -283,6 +298,8 @@ has_key(struct receive *r, const char *name, const struct incoming_file *f,
 	char id[2 * KEY_ID_LEN + 1];
 	struct err why = {0};
 
+	if (r->stage.mirror.relay)
+		return 1; /* it needs none */
 	keyring_give(r->stage.home, reader);
 	if (reader_unlock(reader, &why) == 0)
 		return 1;

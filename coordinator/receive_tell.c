@@ -2,7 +2,7 @@
 /*
  * What the receiver says: the acknowledgement for the source, and the note
  * state/<mirror>.recv for status: state, received, applied, consistent,
- * reason, quarantined, refused, duplicates, gap.
+ * reason, quarantined, refused, duplicates, gap, spool_files, spool_bytes.
  */
 #include "coordinator/receive.h"
 
@@ -42,6 +42,8 @@ state_of(const struct receive *r)
 		return ACK_PAUSED;
 	if (position_is_nil(&r->tip))
 		return ACK_EMPTY;
+	if (r->stage.mirror.relay)
+		return ACK_STREAMING;
 	if (s->staging)
 		return ACK_STAGING;
 	return s->consistent ? ACK_STREAMING : ACK_INCONSISTENT;
@@ -85,13 +87,15 @@ fill(const struct receive *r, struct ack *a)
 	a->consistent = s->consistent && s->phase != MIRROR_SUSPECT;
 	a->at_rest = s->phase == MIRROR_CLEAN;
 	a->stored = r->stored;
+	if (io_free_bytes(r->stage.stage, &free_bytes, NULL) == 0)
+		a->free_bytes = free_bytes;
+	reason_of(r, a->reason, sizeof(a->reason));
+	if (r->stage.mirror.relay)
+		return; /* it has no redriver */
 	/* The redriver syncs before it says applied. */
 	a->applied = s->clean;
 	a->durable = s->clean;
 	a->applied_time_ns = s->applied_time_ns;
-	if (io_free_bytes(r->stage.stage, &free_bytes, NULL) == 0)
-		a->free_bytes = free_bytes;
-	reason_of(r, a->reason, sizeof(a->reason));
 	a->done_count = s->done_count;
 	memcpy(a->done, s->done, sizeof(a->done));
 }
@@ -101,6 +105,7 @@ note(struct receive *r, const struct ack *a, struct err *e)
 {
 	char mirror[UUID_TEXT], name[UUID_TEXT + 8], all[sizeof(r->note)];
 	char received[24], applied[24], quarantined[24], duplicates[24];
+	char files[24], bytes[24];
 	struct note_pair pairs[] = {
 	    {"state", ack_state_name(a->state)},
 	    {"received", received},
@@ -111,6 +116,8 @@ note(struct receive *r, const struct ack *a, struct err *e)
 	    {"refused", r->refused},
 	    {"duplicates", duplicates},
 	    {"gap", is_gap(r) ? "yes" : "no"},
+	    {"spool_files", files},
+	    {"spool_bytes", bytes},
 	};
 
 	(void)snprintf(received, sizeof(received), "%" PRIu64, r->stored.last);
@@ -119,9 +126,13 @@ note(struct receive *r, const struct ack *a, struct err *e)
 	    quarantined, sizeof(quarantined), "%" PRIu64, r->quarantined);
 	(void)snprintf(
 	    duplicates, sizeof(duplicates), "%" PRIu64, r->duplicates);
-	(void)snprintf(all, sizeof(all), "%d %s %s %d %s %s %s %s %d",
+	(void)snprintf(files, sizeof(files), "%" PRIu64,
+	    r->forward == NULL ? 0 : r->forward->files);
+	(void)snprintf(bytes, sizeof(bytes), "%" PRIu64,
+	    r->forward == NULL ? 0 : r->forward->bytes);
+	(void)snprintf(all, sizeof(all), "%d %s %s %d %s %s %s %s %d %s",
 	    (int)a->state, received, applied, a->consistent, a->reason,
-	    quarantined, duplicates, r->refused, is_gap(r));
+	    quarantined, duplicates, r->refused, is_gap(r), bytes);
 	if (strcmp(all, r->note) == 0)
 		return 0;
 	(void)snprintf(name, sizeof(name), "%s.recv",

@@ -19,6 +19,8 @@ static const struct verb {
     {"mirror-add", request_mirror_add},
     {"mirror-export", request_mirror_export},
     {"mirror-pause", request_mirror_pause},
+    {"relay-add", request_relay_add},
+    {"relay-export", request_relay_export},
     {"destination-add", request_destination_add},
     {"destination-pause", request_destination_pause},
     {"destination-limit", request_destination_limit},
@@ -85,21 +87,47 @@ change_group(struct change *ch, const char *name, struct err *e)
 	return NULL;
 }
 
+int
+change_owner(struct change *ch, const char *name, struct stream_owner *out,
+    struct err *e)
+{
+	const struct mirror_config *m = snapshot_mirror(&ch->now, name);
+	const struct group_config *g;
+
+	if (m != NULL) {
+		*out = (struct stream_owner){.name = m->group_name,
+		    .uuid = m->uuid,
+		    .group = m->group,
+		    .stream = m->stream,
+		    .mirror = m};
+		return 0;
+	}
+	g = change_group(ch, name, e);
+	if (g == NULL)
+		return -1;
+	*out = (struct stream_owner){.name = g->name,
+	    .uuid = g->uuid,
+	    .group = g->uuid,
+	    .stream = g->stream,
+	    .source = g};
+	return 0;
+}
+
 const struct destination_config *
-change_destination(struct change *ch, const struct group_config *g,
-    const char *name, struct err *e)
+change_destination(struct change *ch, const struct uuid *owner,
+    const char *group, const char *name, struct err *e)
 {
 	const struct destination_config *d;
 	uint32_t count;
 
-	d = snapshot_destinations(&ch->now, &g->uuid, &count);
+	d = snapshot_destinations(&ch->now, owner, &count);
 	for (uint32_t i = 0; i < count; i++)
 		if (strcmp(d[i].name, name) == 0)
 			return &d[i];
 	(void)err_set(e, ERR_REFUSED,
 	    "group '%s' has no destination '%s' (see 'aim-manager destination "
 	    "list')",
-	    g->name, name);
+	    group, name);
 	return NULL;
 }
 
@@ -138,11 +166,14 @@ change_pairing(struct change *ch, enum pairing_role role, struct pairing *out,
 		return err_set(e, ERR_REFUSED, "the pairing text is missing");
 	if (pairing_decode(text, len, &p, e) < 0)
 		return err_at(e, "pairing text");
-	if (p.role != role)
+	if (p.role != role &&
+	    !(p.role == PAIRING_RELAY && role == PAIRING_MIRROR))
 		return err_set(e, ERR_REFUSED,
 		    "this pairing text was made by '%s export', needed is "
 		    "that of '%s export'",
-		    role == PAIRING_SOURCE ? "mirror" : "group",
+		    p.role == PAIRING_RELAY    ? "relay"
+		    : p.role == PAIRING_MIRROR ? "mirror"
+					       : "group",
 		    role == PAIRING_SOURCE ? "group" : "mirror");
 	if (fingerprint[0] != 0 &&
 	    check_fingerprint(fingerprint, &p.key, e) < 0)

@@ -54,12 +54,12 @@ struct change {
 };
 typedef int change_fn(struct change *ch, struct err *e);
 change_fn request_volume_add, request_group_export, request_mirror_add,
-    request_mirror_export, request_mirror_pause, request_destination_add,
-    request_destination_pause, request_destination_limit,
-    request_destination_remove, request_base, request_volume_expand,
-    request_carry_acks, request_key_generate, request_key_rotate,
-    request_key_import, request_key_retire, request_projection_add,
-    request_projection_remove;
+    request_mirror_export, request_mirror_pause, request_relay_add,
+    request_relay_export, request_destination_add, request_destination_pause,
+    request_destination_limit, request_destination_remove, request_base,
+    request_volume_expand, request_carry_acks, request_key_generate,
+    request_key_rotate, request_key_import, request_key_retire,
+    request_projection_add, request_projection_remove;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);
@@ -77,14 +77,27 @@ int change_add_key(struct change *ch, const struct uuid *group,
 /* "fingerprint: HEX" of this site on the operator's stderr. */
 int change_fingerprint(struct change *ch, struct err *e) CHECKED;
 
-/* The group's destination of that name; NULL and REFUSED otherwise. */
+/* Who may have destinations: a source group, or a mirror or relay here. */
+struct stream_owner {
+	const char *name;
+	struct uuid uuid, group, stream;
+	const struct group_config *source; /* one of these two */
+	const struct mirror_config *mirror;
+};
+int change_owner(struct change *ch, const char *name, struct stream_owner *out,
+    struct err *e) CHECKED;
+/* Its destination of that name; NULL and REFUSED otherwise. */
 const struct destination_config *change_destination(struct change *ch,
-    const struct group_config *g, const char *name, struct err *e);
+    const struct uuid *owner, const char *group, const char *name,
+    struct err *e);
 /* The group's projection of that name; NULL and REFUSED otherwise. */
 const struct projection_config *change_projection(struct change *ch,
     const struct group_config *g, const char *name, struct err *e);
-/* Decodes the pairing text that was sent along; checks its role and, when
- * "fingerprint" was given, its key. Release with pairing_release. */
+/* "spool-limit", or a share of what is free. */
+int change_spool_limit(struct change *ch, uint64_t *out, struct err *e) CHECKED;
+/* Decodes the pairing text that was sent along; checks its role (a relay's is
+ * as good as a mirror's) and, when "fingerprint" was given, its key. Release
+ * with pairing_release. */
 int change_pairing(struct change *ch, enum pairing_role role,
     struct pairing *out, struct err *e) CHECKED;
 

@@ -80,6 +80,19 @@ queue_one(struct change *ch, const struct group_config *g,
 	    &ch->out, e, "base of %s for %s: queued\n", g->name, d->name);
 }
 
+/* A relay has no image: is there anything else? */
+static int
+check_ends(const struct destination_config *d, uint32_t count, struct err *e)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (d[i].relay[0] == 0)
+			return 0;
+	return err_set(e, ERR_REFUSED,
+	    "'%s' is a relay, which holds no mirror: add the mirror behind it "
+	    "with 'aim-manager destination add NAME --via %s ...'",
+	    d[0].name, d[0].name);
+}
+
 int
 request_base(struct change *ch, struct err *e)
 {
@@ -103,15 +116,18 @@ request_base(struct change *ch, struct err *e)
 		    "'aim-manager destination add NAME --group %s ...'",
 		    g->name, g->name);
 	if (only[0] != 0) {
-		d = change_destination(ch, g, only, e);
+		d = change_destination(ch, &g->uuid, g->name, only, e);
 		count = 1;
 	}
 	if (d == NULL)
 		return -1;
+	if (check_ends(d, count, e) < 0)
+		return err_at(e, "group '%s'", g->name);
 	if (anew == 0 && accept_changes(ch, g, e) < 0)
 		return err_at(e, "group '%s'", g->name);
 	for (uint32_t i = 0; i < count; i++)
-		if (queue_one(ch, g, &d[i], anew == 1, e) < 0)
+		if (d[i].relay[0] == 0 &&
+		    queue_one(ch, g, &d[i], anew == 1, e) < 0)
 			return -1;
 	return 0;
 }

@@ -110,68 +110,158 @@ change_place(struct change *ch, struct destination_config *d, struct err *e)
 	return transport_check(d, e);
 }
 
+/* A relay keeps files until the next hop has them, others until the mirror at
+ * the end has applied them. */
 static int
-take_options(struct change *ch, struct destination_config *d, struct err *e)
+take_prune_at(struct change *ch, const struct stream_owner *o,
+    struct destination_config *d, struct err *e)
 {
-	const char *prune = change_text(ch, "prune-at");
+	static const char *const names[] = {
+	    [PRUNE_APPLIED] = "applied",
+	    [PRUNE_STORED] = "stored",
+	    [PRUNE_HOP] = "hop",
+	};
+	const char *text = change_text(ch, "prune-at");
+	bool relay = o->mirror != NULL && o->mirror->relay;
+	int i;
+
+	d->prune_at = PRUNE_APPLIED;
+	if (d->relay[0] != 0)
+		d->prune_at = PRUNE_STORED;
+	else if (relay)
+		d->prune_at = d->via[0] != 0 ? PRUNE_HOP : PRUNE_STORED;
+	if (text[0] == 0)
+		return 0;
+	for (i = PRUNE_APPLIED; i <= PRUNE_HOP; i++)
+		if (strcmp(text, names[i]) == 0)
+			break;
+	if (i > PRUNE_HOP)
+		return err_set(e, ERR_REFUSED,
+		    "--prune-at is 'applied', 'stored' or 'hop', not '%s'",
+		    text);
+	if (i == PRUNE_HOP && d->via[0] == 0)
+		return err_set(e, ERR_REFUSED,
+		    "--prune-at hop is for what lies behind a relay (--via)");
+	if (i != PRUNE_STORED && d->relay[0] != 0)
+		return err_set(e, ERR_REFUSED,
+		    "what a relay needs are files that it has not stored: "
+		    "--prune-at %s is of no use",
+		    text);
+	d->prune_at = (enum prune_at)i;
+	return 0;
+}
+
+/* The destination that it lies behind must be there, and send itself, or lie
+ * behind one that does. */
+static int
+take_via(struct change *ch, const struct stream_owner *o,
+    const struct pairing *p, struct destination_config *d, struct err *e)
+{
+	const char *via = change_text(ch, "via");
+	const struct destination_config *next;
+
+	if (via[0] == 0)
+		return 0;
+	if (change_has(ch, "url"))
+		return err_set(e, ERR_REFUSED,
+		    "--via or --url: what lies behind '%s' is sent there", via);
+	next = change_destination(ch, &o->uuid, o->name, via, e);
+	if (next == NULL)
+		return -1;
+	if (!uuid_equal(&next->stream, &p->stream))
+		return err_set(e, ERR_REFUSED,
+		    "'%s' gets other files of the group than this mirror", via);
+	if (strcmp(next->url, CARRY_URL) == 0)
+		return err_set(e, ERR_REFUSED,
+		    "'%s' is carried by hand, which does not bring back what "
+		    "mirrors behind it acknowledge",
+		    via);
+	return copy_text(ch, "via", d->via, sizeof(d->via), e);
+}
+
+static int
+take_options(struct change *ch, const struct stream_owner *o, bool relay,
+    struct destination_config *d, struct err *e)
+{
 	struct rate rate;
 
+	if (d->via[0] != 0)
+		return 0; /* it has no place of its own */
 	d->hub = change_has(ch, "hub");
-	d->prune_at =
-	    strcmp(prune, "stored") == 0 ? PRUNE_STORED : PRUNE_APPLIED;
-	if (prune[0] != 0 && d->prune_at == PRUNE_APPLIED &&
-	    strcmp(prune, "applied") != 0)
-		return err_set(e, ERR_REFUSED,
-		    "--prune-at is 'applied' or 'stored', not '%s'", prune);
 	if (change_place(ch, d, e) < 0 || rate_parse(d->limit, &rate, e) < 0)
 		return -1;
+	if (strcmp(d->url, CARRY_URL) == 0 && (relay || o->mirror != NULL))
+		return err_set(e, ERR_REFUSED,
+		    "relays are not carried to or from by hand: what mirrors "
+		    "behind them acknowledge would not come back");
 	return d->hub ? transport_check_hub(d, e) : 0;
 }
 
 /* What was exported is a stream of the group: *out, or NULL for its own. */
 static int
 find_stream(struct change *ch, const struct pairing *p,
-    const struct group_config *g, const struct projection_config **out,
+    const struct stream_owner *o, const struct projection_config **out,
     struct err *e)
 {
-	*out = snapshot_projection_of(&ch->now, &p->stream);
-	if (!uuid_equal(&p->group, &g->uuid) ||
-	    (*out == NULL && !uuid_equal(&p->stream, &g->stream)))
+	*out = o->source == NULL ? NULL
+				 : snapshot_projection_of(&ch->now, &p->stream);
+	if (!uuid_equal(&p->group, &o->group) ||
+	    (*out == NULL && !uuid_equal(&p->stream, &o->stream)))
 		return err_set(e, ERR_REFUSED,
 		    "the pairing text of site '%s' is for another group (there "
 		    "called '%s'), not for '%s' of this site",
-		    p->site_name, p->group_name, g->name);
+		    p->site_name, p->group_name, o->name);
+	if (o->mirror != NULL && uuid_equal(&p->mirror, &o->mirror->uuid))
+		return err_set(e, ERR_REFUSED,
+		    "this pairing text is that of this home itself");
 	return 0;
+}
+
+/* What volume `i` of the stream is here: its UUID and its name. */
+static const struct uuid *
+volume_of(const struct stream_owner *o, const struct projection_config *of,
+    uint32_t i, const char **name)
+{
+	const struct volume_config *v;
+
+	if (o->source == NULL) {
+		*name = o->mirror->volumes[i].name;
+		return &o->mirror->volumes[i].uuid;
+	}
+	v = &o->source->volumes[of != NULL ? of->parts[i].volume : i];
+	*name = v->name;
+	return &v->uuid;
 }
 
 static int
 check_pairing(struct change *ch, const struct pairing *p,
-    const struct group_config *g, const struct projection_config **of,
+    const struct stream_owner *o, const struct projection_config **of,
     struct err *e)
 {
 	uint32_t count;
 
-	if (find_stream(ch, p, g, of, e) < 0)
+	if (find_stream(ch, p, o, of, e) < 0)
 		return -1;
-	count = *of != NULL ? (*of)->part_count : g->volume_count;
+	count = *of != NULL	    ? (*of)->part_count
+		: o->source != NULL ? o->source->volume_count
+				    : o->mirror->volume_count;
 	if (p->volume_count != count)
 		return err_set(e, ERR_REFUSED,
 		    "the mirror has %u volumes, the group has %u",
 		    p->volume_count, count);
 	for (uint32_t i = 0; i < count; i++) {
-		const struct volume_config *v =
-		    &g->volumes[*of != NULL ? (*of)->parts[i].volume : i];
+		const char *name;
+		const struct uuid *u = volume_of(o, *of, i, &name);
 
-		if (!uuid_equal(&p->volumes[i].uuid, &v->uuid))
+		if (!uuid_equal(&p->volumes[i].uuid, u))
 			return err_set(e, ERR_REFUSED,
-			    "the mirror's volume %u is not '%s'", i + 1,
-			    v->name);
+			    "the mirror's volume %u is not '%s'", i + 1, name);
 	}
 	return 0;
 }
 
 static int
-check_free(struct change *ch, const struct group_config *g, const char *name,
+check_free(struct change *ch, const struct stream_owner *o, const char *name,
     const struct uuid *mirror, struct err *e)
 {
 	for (uint32_t i = 0; i < ch->now.destination_count; i++) {
@@ -181,54 +271,97 @@ check_free(struct change *ch, const struct group_config *g, const char *name,
 			return err_set(e, ERR_REFUSED,
 			    "this mirror is a destination already: '%s'",
 			    d->name);
-		if (uuid_equal(&d->group, &g->uuid) &&
+		if (uuid_equal(&d->owner, &o->uuid) &&
 		    strcmp(d->name, name) == 0)
 			return err_set(e, ERR_REFUSED,
 			    "group '%s' has a destination '%s' already",
-			    g->name, name);
+			    o->name, name);
 	}
 	return 0;
+}
+
+/* What to do next depends on what it is. */
+static int
+tell_next(struct change *ch, const struct stream_owner *o,
+    const struct destination_config *d, struct err *e)
+{
+	char home[SHELL_WORD];
+
+	if (d->via[0] != 0
+		? buf_printf(&ch->out, e,
+		      "destination %s: behind %s, at site "
+		      "%s\n",
+		      d->name, d->via, d->mirror_site_name) < 0
+		: buf_printf(&ch->out, e, "destination %s: %s at site %s\n",
+		      d->name, d->url, d->mirror_site_name) < 0)
+		return -1;
+	(void)shell_word(ch->home->path, home, sizeof(home));
+	if (d->relay[0] != 0)
+		return buf_printf(&ch->err, e,
+		    "next: aim-manager --home %s destination add NAME --group "
+		    "%s --via %s --pairing FILE, for each mirror behind it\n",
+		    home, o->name, d->name);
+	if (o->source == NULL)
+		return buf_printf(&ch->err, e,
+		    "next: at site %s, with the same pairing text: aim-manager "
+		    "destination add NAME --group %s --via HERE --pairing "
+		    "FILE\n",
+		    o->mirror->source_site_name, o->name);
+	if (d->via[0] != 0 &&
+	    buf_printf(&ch->err, e,
+		"its relays must know it before its base begins\n") < 0)
+		return -1;
+	return buf_printf(&ch->err, e, "next: aim-manager --home %s base %s\n",
+	    home, o->name);
+}
+
+static void
+take_mirror(struct destination_config *d, const struct stream_owner *o,
+    const struct pairing *p)
+{
+	d->owner = o->uuid;
+	d->forward = o->mirror != NULL;
+	d->group = o->group;
+	d->stream = p->stream;
+	d->mirror = p->mirror;
+	d->mirror_site = p->site;
+	d->mirror_key = p->key;
+	(void)strcpy(d->mirror_site_name, p->site_name);
+	if (p->role == PAIRING_RELAY)
+		(void)strcpy(d->relay, "yes");
 }
 
 int
 request_destination_add(struct change *ch, struct err *e)
 {
-	char home[SHELL_WORD];
 	AUTO(pairing_release) struct pairing p = {0};
 	struct destination_config d = {0};
 	const struct projection_config *of;
+	struct stream_owner o;
 	const char *name = change_need(ch, "name", e);
 	const char *group = name == NULL ? NULL : change_need(ch, "group", e);
-	const struct group_config *g =
-	    group == NULL ? NULL : change_group(ch, group, e);
 
-	if (g == NULL || name_check("destination", name, e) < 0 ||
+	if (group == NULL || change_owner(ch, group, &o, e) < 0 ||
+	    name_check("destination", name, e) < 0 ||
 	    change_pairing(ch, PAIRING_MIRROR, &p, e) < 0 ||
-	    check_pairing(ch, &p, g, &of, e) < 0 ||
-	    check_free(ch, g, name, &p.mirror, e) < 0)
+	    check_pairing(ch, &p, &o, &of, e) < 0 ||
+	    check_free(ch, &o, name, &p.mirror, e) < 0)
 		return -1;
 	(void)strcpy(d.name, name);
-	d.group = g->uuid;
-	d.stream = p.stream;
-	d.mirror = p.mirror;
-	d.mirror_site = p.site;
-	d.mirror_key = p.key;
-	(void)strcpy(d.mirror_site_name, p.site_name);
-	if (take_options(ch, &d, e) < 0)
+	if (take_via(ch, &o, &p, &d, e) < 0 ||
+	    take_options(ch, &o, p.role == PAIRING_RELAY, &d, e) < 0)
 		return err_at(e, "destination '%s'", name);
 	if (of != NULL && strcmp(d.url, CARRY_URL) == 0)
 		return err_set(e, ERR_REFUSED,
 		    "a projection cannot be carried by hand: send it to a "
 		    "folder, --url file:///DIR");
-	if (uuid_make(&d.uuid, e) < 0 ||
-	    catalogue_add_destination(ch->catalogue, &d, e) < 0 ||
+	take_mirror(&d, &o, &p);
+	if (take_prune_at(ch, &o, &d, e) < 0 || uuid_make(&d.uuid, e) < 0 ||
+	    (d.forward ? catalogue_add_forward(ch->catalogue, &d, e)
+		       : catalogue_add_destination(ch->catalogue, &d, e)) < 0 ||
 	    (of != NULL && catalogue_save_stream(ch->catalogue, &d, e) < 0))
 		return err_at(e, "destination '%s'", name);
-	if (buf_printf(&ch->out, e, "destination %s: %s at site %s\n", d.name,
-		d.url, d.mirror_site_name) < 0)
-		return -1;
-	return buf_printf(&ch->err, e, "next: aim-manager --home %s base %s\n",
-	    shell_word(ch->home->path, home, sizeof(home)), g->name);
+	return tell_next(ch, &o, &d, e);
 }
 
 static const struct destination_config *
@@ -236,10 +369,11 @@ need_destination(struct change *ch, struct err *e)
 {
 	const char *name = change_need(ch, "name", e);
 	const char *group = name == NULL ? NULL : change_need(ch, "group", e);
-	const struct group_config *g =
-	    group == NULL ? NULL : change_group(ch, group, e);
+	struct stream_owner o;
 
-	return g == NULL ? NULL : change_destination(ch, g, name, e);
+	if (group == NULL || change_owner(ch, group, &o, e) < 0)
+		return NULL;
+	return change_destination(ch, &o.uuid, o.name, name, e);
 }
 
 int

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_mirror: mirror-add (group, pairing, fingerprint, incoming or url and
- * the other options of a place, onto..., create, overwrite, as), mirror-export
- * (group), mirror-pause (group, fetch, apply: "yes" or "no"). */
+/* request_mirror: mirror-add and relay-add (group, pairing, fingerprint,
+ * incoming or url and the other options of a place, onto..., create, overwrite,
+ * as), mirror-export and relay-export (group), mirror-pause (group, fetch,
+ * apply: "yes" or "no"). A relay has volumes without paths, and a spool-limit.
+ */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -231,6 +233,27 @@ choose_targets(struct change *ch, struct plan *p, struct err *e)
 	return 0;
 }
 
+/* A relay knows the volumes, for the files name them, and nothing more. */
+static int
+name_volumes(struct plan *p, struct err *e)
+{
+	p->mirror.volumes =
+	    calloc(p->pairing.volume_count, sizeof(*p->mirror.volumes));
+	if (p->mirror.volumes == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	p->mirror.volume_count = p->pairing.volume_count;
+	for (uint32_t i = 0; i < p->pairing.volume_count; i++) {
+		const struct pairing_volume *from = &p->pairing.volumes[i];
+		struct mirror_volume_config *v = &p->mirror.volumes[i];
+
+		(void)strcpy(v->name, from->name);
+		v->uuid = from->uuid;
+		v->source_kind = v->kind = from->kind;
+		v->size = from->size;
+	}
+	return 0;
+}
+
 /* After everything else was found in order. */
 static int
 make_targets(const struct plan *p, struct err *e)
@@ -270,6 +293,9 @@ choose_incoming(struct change *ch, struct plan *p, struct err *e)
 		    "a mirror needs --incoming, the folder that its source "
 		    "uploads to, or --pull, the URL that it fetches from: one "
 		    "of them");
+	if (dir == NULL && p->mirror.relay)
+		return err_set(e, ERR_REFUSED,
+		    "a relay needs --incoming, the folder that is uploaded to");
 	if (dir == NULL)
 		return choose_pull(ch, p, e);
 	if (dir[0] != '/' || strlen(dir) >= sizeof(p->mirror.incoming) ||
@@ -350,10 +376,46 @@ take_identity(struct plan *p)
 	p->mirror.done_keep = DONE_KEEP;
 }
 
+/* Writes what was decided, and says what comes next. */
+static int
+add(struct change *ch, struct plan *p, struct err *e)
+{
+	const char *noun = p->mirror.relay ? "relay" : "mirror";
+	char home[SHELL_WORD];
+
+	take_identity(p);
+	if (uuid_make(&p->mirror.uuid, e) < 0 ||
+	    catalogue_add_mirror(ch->catalogue, &p->mirror, e) < 0 ||
+	    buf_printf(&ch->out, e, "%s of %s: %u volume%s from site %s\n",
+		noun, p->mirror.group_name, p->mirror.volume_count,
+		p->mirror.volume_count == 1 ? "" : "s",
+		p->mirror.source_site_name) < 0 ||
+	    buf_printf(&ch->err, e,
+		"next: aim-manager --home %s %s export %s > FILE\n",
+		shell_word(ch->home->path, home, sizeof(home)), noun,
+		p->mirror.group_name) < 0)
+		return -1;
+	if (p->pairing.encrypted && !p->mirror.relay &&
+	    buf_printf(&ch->err, e,
+		"the group is encrypted: bring its key here with 'aim-manager "
+		"--home %s key import %s FILE'\n",
+		shell_word(ch->home->path, home, sizeof(home)),
+		p->mirror.group_name) < 0)
+		return -1;
+	if (change_has(ch, "dry-run"))
+		return 0;
+	if ((!p->mirror.relay && make_targets(p, e) < 0) ||
+	    trust(ch, &p->pairing, e) < 0)
+		return -1;
+	/* No file of another kind is ever taken then. */
+	if (p->pairing.encrypted && stage_pin(ch->home, &p->mirror.uuid, e) < 0)
+		return -1;
+	return p->mirror.pull != NULL ? 0 : make_incoming(&p->mirror, e);
+}
+
 int
 request_mirror_add(struct change *ch, struct err *e)
 {
-	char home[SHELL_WORD];
 	AUTO(plan_release) struct plan p = {0};
 
 	p.flags = (change_has(ch, "create") ? TARGET_CREATE : 0) |
@@ -362,33 +424,20 @@ request_mirror_add(struct change *ch, struct err *e)
 	    check_group(ch, &p, e) < 0 || choose_incoming(ch, &p, e) < 0 ||
 	    choose_targets(ch, &p, e) < 0)
 		return -1;
-	take_identity(&p);
-	if (uuid_make(&p.mirror.uuid, e) < 0 ||
-	    catalogue_add_mirror(ch->catalogue, &p.mirror, e) < 0 ||
-	    buf_printf(&ch->out, e, "mirror of %s: %u volume%s from site %s\n",
-		p.mirror.group_name, p.mirror.volume_count,
-		p.mirror.volume_count == 1 ? "" : "s",
-		p.mirror.source_site_name) < 0 ||
-	    buf_printf(&ch->err, e,
-		"next: aim-manager --home %s mirror export %s > FILE\n",
-		shell_word(ch->home->path, home, sizeof(home)),
-		p.mirror.group_name) < 0)
+	return add(ch, &p, e);
+}
+
+int
+request_relay_add(struct change *ch, struct err *e)
+{
+	AUTO(plan_release) struct plan p = {.mirror.relay = true};
+
+	if (change_pairing(ch, PAIRING_SOURCE, &p.pairing, e) < 0 ||
+	    check_group(ch, &p, e) < 0 || choose_incoming(ch, &p, e) < 0 ||
+	    change_spool_limit(ch, &p.mirror.spool_limit, e) < 0 ||
+	    name_volumes(&p, e) < 0)
 		return -1;
-	if (p.pairing.encrypted &&
-	    buf_printf(&ch->err, e,
-		"the group is encrypted: bring its key here with 'aim-manager "
-		"--home %s key import %s FILE'\n",
-		shell_word(ch->home->path, home, sizeof(home)),
-		p.mirror.group_name) < 0)
-		return -1;
-	if (change_has(ch, "dry-run"))
-		return 0;
-	if (make_targets(&p, e) < 0 || trust(ch, &p.pairing, e) < 0)
-		return -1;
-	/* No file of another kind is ever taken then. */
-	if (p.pairing.encrypted && stage_pin(ch->home, &p.mirror.uuid, e) < 0)
-		return -1;
-	return p.mirror.pull != NULL ? 0 : make_incoming(&p.mirror, e);
+	return add(ch, &p, e);
 }
 
 static const struct mirror_config *
@@ -415,7 +464,7 @@ fill_export(struct change *ch, const struct mirror_config *m, struct pairing *p,
 	p->volumes = calloc(m->volume_count, sizeof(*p->volumes));
 	if (p->volumes == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
-	p->role = PAIRING_MIRROR;
+	p->role = m->relay ? PAIRING_RELAY : PAIRING_MIRROR;
 	(void)strcpy(p->site_name, ch->home->site_name);
 	p->site = ch->home->site;
 	(void)strcpy(p->group_name, m->group_name);
@@ -433,22 +482,47 @@ fill_export(struct change *ch, const struct mirror_config *m, struct pairing *p,
 	return 0;
 }
 
-int
-request_mirror_export(struct change *ch, struct err *e)
+static int export(
+    struct change *ch, const struct mirror_config *m, struct err *e)
 {
-	const struct mirror_config *m = need_mirror(ch, e);
 	AUTO(pairing_release) struct pairing p = {0};
 	AUTO_FREE char *text = NULL;
 	size_t len;
 
-	if (m == NULL)
-		return -1;
 	if (fill_export(ch, m, &p, e) < 0 ||
 	    pairing_encode(&p, &ch->home->key, &text, &len, e) < 0)
-		return err_at(e, "export mirror %s", m->group_name);
+		return err_at(e, "export %s", m->group_name);
 	if (buf_add(&ch->out, text, len, e) < 0)
 		return -1;
 	return change_fingerprint(ch, e);
+}
+
+static int
+export_as(struct change *ch, bool relay, struct err *e)
+{
+	const struct mirror_config *m = need_mirror(ch, e);
+
+	if (m == NULL)
+		return -1;
+	if (m->relay != relay)
+		return err_set(e, ERR_REFUSED,
+		    "this home has a %s of group '%s': 'aim-manager %s export "
+		    "%s'",
+		    m->relay ? "relay" : "mirror", m->group_name,
+		    m->relay ? "relay" : "mirror", m->group_name);
+	return export(ch, m, e);
+}
+
+int
+request_mirror_export(struct change *ch, struct err *e)
+{
+	return export_as(ch, false, e);
+}
+
+int
+request_relay_export(struct change *ch, struct err *e)
+{
+	return export_as(ch, true, e);
 }
 
 int

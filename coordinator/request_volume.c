@@ -105,8 +105,8 @@ look_at_path(
 	return 0;
 }
 
-static int
-spool_limit(struct change *ch, uint64_t *out, struct err *e)
+int
+change_spool_limit(struct change *ch, uint64_t *out, struct err *e)
 {
 	const char *text = change_text(ch, "spool-limit");
 	uint64_t space;
@@ -212,7 +212,7 @@ make_group(
 	g->heartbeat_ms = 30000;
 	if (uuid_make(&g->uuid, e) < 0 || uuid_make(&g->stream, e) < 0)
 		return -1;
-	return spool_limit(ch, &g->spool_limit, e);
+	return change_spool_limit(ch, &g->spool_limit, e);
 }
 
 /* gid of a Unix group's name, or -1 for none. */

@@ -70,6 +70,7 @@ digest_of(struct role *r, struct err *e)
 		memcpy(&m, r->mirror, sizeof(m));
 		m.volumes = NULL;
 		m.pull = NULL;
+		m.destinations = NULL;
 		if (r->mirror->pull != NULL &&
 		    add_digest(
 			&b, r->mirror->pull, sizeof(*r->mirror->pull), e) < 0)
@@ -142,11 +143,17 @@ ships(const struct snapshot *s, struct role *r, uint32_t *n, struct err *e)
 		/* Nobody sends what is carried by hand. */
 		if (strcmp(d->url, CARRY_URL) == 0)
 			continue;
+		/* Nor what lies behind one that is gone. */
+		if (d->url[0] == 0)
+			continue;
 		r[*n].destinations = d;
 		r[*n].destination_count = 1;
-		if (d->hub)
+		if (d->hub || d->relay[0] != 0)
 			r[*n].siblings = snapshot_destinations(
-			    s, &d->group, &r[*n].sibling_count);
+			    s, &d->owner, &r[*n].sibling_count);
+		for (uint32_t k = 0; d->forward && k < s->mirror_count; k++)
+			if (uuid_equal(&s->mirrors[k].uuid, &d->owner))
+				r[*n].mirror = &s->mirrors[k];
 		if (finish(&r[(*n)++], ROLE_SHIP, &d->uuid, d->name, e) < 0)
 			return -1;
 	}
@@ -160,9 +167,14 @@ mirrors(const struct snapshot *s, enum role_kind kind, struct role *r,
 	for (uint32_t i = 0; i < s->mirror_count; i++) {
 		const struct mirror_config *m = &s->mirrors[i];
 
-		if (kind == ROLE_FETCH && m->pull == NULL)
+		if ((kind == ROLE_FETCH && m->pull == NULL) ||
+		    (kind == ROLE_APPLY && m->relay))
 			continue;
 		r[*n].mirror = m;
+		if (kind == ROLE_RECEIVE) {
+			r[*n].destinations = m->destinations;
+			r[*n].destination_count = m->destination_count;
+		}
 		if (finish(&r[(*n)++], kind, &m->uuid, m->group_name, e) < 0)
 			return -1;
 	}
@@ -241,8 +253,10 @@ role_open(struct role *r, struct home *h, struct err *e)
 	case ROLE_SHIP:
 		done =
 		    ship_open(h, r->destinations, (struct ship **)&r->work, e);
-		if (done == 0)
+		if (done == 0) {
 			ship_share(r->work, r->siblings, r->sibling_count);
+			ship_forward(r->work, r->mirror);
+		}
 		break;
 	case ROLE_RECEIVE:
 		done =

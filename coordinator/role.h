@@ -28,7 +28,7 @@ struct role {
 	const struct projection_config *projection;
 	const struct destination_config *destinations; /* SHIP: one */
 	uint32_t destination_count;
-	/* SHIP to a hub: all destinations of the group */
+	/* SHIP to a hub or a relay: all destinations of its owner */
 	const struct destination_config *siblings;
 	uint32_t sibling_count;
 	const struct mirror_config *mirror;

@@ -87,9 +87,11 @@ void project_close(struct project *p);
 struct ship;
 int ship_open(struct home *h, const struct destination_config *d,
     struct ship **out, struct err *e) CHECKED;
-/* Of a hub: all `count` destinations of the group, lent. */
+/* Of a hub or a relay: all `count` destinations of its owner, lent. */
 void ship_share(
     struct ship *s, const struct destination_config *all, uint32_t count);
+/* Of a mirror or relay that passes files on: that one, lent. */
+void ship_forward(struct ship *s, const struct mirror_config *m);
 int ship_pass(struct ship *s, struct err *e) CHECKED;
 void ship_wait(struct ship *s, uint32_t wait_ms);
 void ship_close(struct ship *s);

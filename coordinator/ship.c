@@ -118,6 +118,13 @@ open_transports(struct ship *s, struct err *e)
 	return 0;
 }
 
+static bool
+is_wanted(const struct ship *s)
+{
+	return s->job.state != JOB_NONE || s->has_ack || ship_is_relay(s) ||
+	       s->destination.forward;
+}
+
 static int
 work(struct ship *s, struct err *e)
 {
@@ -131,13 +138,17 @@ work(struct ship *s, struct err *e)
 		return -1;
 	/* A place that cannot be cleared can be sent to, even so. */
 	hub = ship_hub(s, &uncleared);
+	if (ship_pass_on(s, e) < 0)
+		return -1;
 	/* A destination that nothing was ever asked of needs nothing. */
-	if (s->job.state == JOB_NONE && !s->has_ack)
+	if (!is_wanted(s))
 		return hub < 0
 			   ? err_set(e, uncleared.kind, "%s", uncleared.text)
 			   : 0;
 	fetched = ship_fetch(s, &why);
-	sent = ship_send(s, e);
+	if (fetched == 1 && ship_pass_on(s, e) < 0)
+		return -1;
+	sent = ship_is_behind(s) ? 0 : ship_send(s, e);
 	if (sent < 0)
 		return -1;
 	if (fetched < 0)
@@ -213,7 +224,7 @@ ship_wait(struct ship *s, uint32_t wait_ms)
 
 	if (back > 0)
 		most = back < most ? back : most;
-	else if (!s->destination.paused && s->job.state != JOB_NONE) {
+	else if (!s->destination.paused && is_wanted(s)) {
 		poll_ms = until_ms(s->poll_ns);
 		most = poll_ms < most ? poll_ms : most;
 		if (s->held)

@@ -7,13 +7,14 @@
  *
  *   ship.c  open, pass, wait, close    ship_send.c  cursor, window, sending
  *   ship_ack.c  fetching               ship_note.c  lag, state/<dest>.ship
- *   ship_hub.c  a place that mirrors fetch from
+ *   ship_hub.c  a place that mirrors fetch from   ship_relay.c  relays
  */
 #ifndef COORDINATOR_SHIP_H
 #define COORDINATOR_SHIP_H
 
 #include "coordinator/ack_store.h"
 #include "coordinator/backoff.h"
+#include "coordinator/forward.h"
 #include "coordinator/job.h"
 #include "coordinator/rate.h"
 #include "coordinator/roles.h"
@@ -89,6 +90,10 @@ struct ship {
 	bool renew;	    /* what is there under the next name was refused */
 	bool leads;	    /* nobody else sends */
 	uint64_t follow_ns; /* monotonic: the next one is missing since */
+	/* of a relay, or a mirror that passes files on; lent */
+	const struct mirror_config *upstream;
+	bool passed;		/* the acknowledgement, on */
+	struct position looked; /* for where the mirror begins */
 
 	int inotify;	  /* -1: none */
 	bool watched_far; /* the far folder tells of acknowledgements */
@@ -122,6 +127,20 @@ enum ship_turn { SHIP_SEND = 0, SHIP_IS_THERE, SHIP_WAIT };
 /* What to do with the next file. */
 int ship_hub_turn(struct ship *s, const char *path, enum ship_turn *out,
     struct err *e) CHECKED;
+
+/* A relay; behind one: nothing is sent for it. */
+bool ship_is_relay(const struct ship *s);
+bool ship_is_behind(const struct ship *s);
+/* At a relay: the acknowledgement goes to where the hop before looks. */
+int ship_pass_on(struct ship *s, struct err *e) CHECKED;
+/* The place before the first file for a relay without state, or, at a relay,
+ * for any destination: 1, 0 not known yet, -1. */
+int ship_first(struct ship *s, struct position *before, struct err *e) CHECKED;
+/* At a relay: is a file good that is sent again? 1, 0 it was put aside, -1. */
+int ship_check_kept(
+    struct ship *s, int fd, const char *name, struct err *e) CHECKED;
+/* May another one be under way? */
+bool ship_may_send(const struct ship *s);
 
 int ship_count_lag(struct ship *s, struct err *e) CHECKED;
 void ship_note(struct ship *s, bool now);

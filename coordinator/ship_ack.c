@@ -28,6 +28,12 @@ ship_poll_soon(struct ship *s)
 bool
 ship_is_idle(const struct ship *s)
 {
+	/* Others send for it, so the stream says what is awaited. */
+	if (ship_is_behind(s))
+		return s->has_ack && s->ack.applied.last >= s->lag.newest &&
+		       s->ack.stored.last >= s->lag.newest;
+	if (ship_is_relay(s))
+		return s->has_ack && s->ring_count == 0;
 	return s->has_ack && s->ring_count == 0 &&
 	       position_compare(&s->ack.applied, &s->ack.stored) == 0 &&
 	       s->ack.state != ACK_STAGING;
@@ -74,6 +80,7 @@ accept(struct ship *s, const struct buf *b, struct err *e)
 		return 0;
 	s->ack = a;
 	s->has_ack = true;
+	s->passed = false;
 	s->hub_ns = 0;
 	ship_stored(s);
 	ship_asked(s, had ? &before : NULL);

@@ -15,6 +15,14 @@
 #define INTERVAL_NS UINT64_C(250000000)
 #define PAIRS 32
 
+/* A relay applies nothing, and at one it matters what waits there. */
+static const struct position *
+place_of(const struct ship *s)
+{
+	return ship_is_relay(s) || s->destination.forward ? &s->ack.stored
+							  : &s->ack.applied;
+}
+
 /* Where the destination stands: what it has applied, or the file before the
  * first that it needs. 0 when it needs none yet. */
 static int
@@ -24,8 +32,8 @@ find_base(struct ship *s, struct position *out, struct err *e)
 	uint64_t from = s->job.from > 0 ? s->job.from : s->job.begin;
 	int found;
 
-	if (s->has_ack && !position_is_nil(&s->ack.applied)) {
-		*out = s->ack.applied;
+	if (s->has_ack && !position_is_nil(place_of(s))) {
+		*out = *place_of(s);
 		return 1;
 	}
 	if (from == 0)
@@ -65,7 +73,7 @@ count_out(struct ship *s, struct ship_lag *l, struct err *e)
 	struct sealed_file f;
 	int found;
 
-	while (position_compare(&l->from, &s->ack.applied) < 0) {
+	while (position_compare(&l->from, place_of(s)) < 0) {
 		found = sealed_after(
 		    &s->sealed, l->from.epoch_number, l->from.sequence, &f, e);
 		if (found <= 0)
@@ -90,7 +98,7 @@ ship_count_lag(struct ship *s, struct err *e)
 	struct ship_lag l = s->lag;
 	int got;
 
-	if (l.known && s->has_ack && !position_is_nil(&s->ack.applied)) {
+	if (l.known && s->has_ack && !position_is_nil(place_of(s))) {
 		got = count_out(s, &l, e);
 		if (got < 0)
 			return -1;
@@ -137,7 +145,8 @@ state_of(const struct ship *s)
 {
 	if (s->destination.paused)
 		return "paused";
-	if (s->job.state == JOB_NONE && !s->has_ack)
+	if (s->job.state == JOB_NONE && !s->has_ack && !ship_is_relay(s) &&
+	    !s->destination.forward)
 		return "unprotected";
 	if (s->has_ack && s->ack.state == ACK_SUSPECT)
 		return "suspect";

@@ -71,6 +71,25 @@ find_first(struct ship *s, struct err *e)
 	return 1;
 }
 
+/* The same at or for a relay. */
+static int
+find_relayed(struct ship *s, struct err *e)
+{
+	struct position before;
+	struct sealed_file f;
+	int found = ship_first(s, &before, e);
+
+	if (found <= 0)
+		return found;
+	found = sealed_after(
+	    &s->sealed, before.epoch_number, before.sequence, &f, e);
+	if (found < 0 || (found == 1 && ship_hub_begin(s, f.at.epoch_number,
+					    f.at.sequence, e) < 0))
+		return -1;
+	set_cursor(s, before.epoch_number, before.sequence, before.last);
+	return 1;
+}
+
 /* 1 when it is known what comes next, 0 when there is nothing to send yet. */
 static int
 find_cursor(struct ship *s, struct err *e)
@@ -80,7 +99,9 @@ find_cursor(struct ship *s, struct err *e)
 	if (s->has_cursor)
 		return 1;
 	if (!s->has_ack || position_is_nil(p))
-		return find_first(s, e);
+		return ship_is_relay(s) || s->destination.forward
+			   ? find_relayed(s, e)
+			   : find_first(s, e);
 	set_cursor(s, p->epoch_number, p->sequence, p->last);
 	return 1;
 }
@@ -147,7 +168,7 @@ fills_up(const struct ship *s)
 static bool
 has_room(const struct ship *s)
 {
-	return s->ring_count < s->ahead &&
+	return s->ring_count < s->ahead && ship_may_send(s) &&
 	       (s->ring_count == 0 || s->ring_bytes < SHIP_AHEAD_BYTES);
 }
 
@@ -194,6 +215,9 @@ send_file(struct ship *s, const struct sealed_file *f, struct err *e)
 		return err_set(e, ERR_RETRY, "%s is gone", name);
 	(void)snprintf(path, sizeof(path), "%s/%s",
 	    uuid_text(&s->sealed.stream, stream), name);
+	found = s->destination.hub ? 1 : ship_check_kept(s, fd, name, e);
+	if (found <= 0)
+		return found;
 	if (ship_hub_turn(s, path, &turn, e) < 0)
 		return err_at(e, "send %s", name);
 	if (turn == SHIP_WAIT)
@@ -220,6 +244,11 @@ check_hole(struct ship *s, struct err *e)
 	if (found <= 0)
 		return found;
 	(void)journal_name(s->epoch_number, s->sequence + 1, name);
+	if (s->upstream != NULL && s->upstream->relay)
+		return err_set(e, ERR_RETRY,
+		    "%s, which comes next there, is not here any more: the hop "
+		    "before is asked for it",
+		    name);
 	return err_set(e, ERR_REFUSED,
 	    "%s, which comes next for this mirror, is not here any more, but "
 	    "later files are: take a new base",

@@ -8,6 +8,7 @@
 #include "coordinator/source.h"
 
 #include "common/clock.h"
+#include "coordinator/catalogue.h"
 
 #include <stdlib.h>
 
@@ -63,11 +64,13 @@ void
 projected_stored(const struct source *s, uint32_t i, struct position *out)
 {
 	const struct projected *p = projected_of(s, i);
+	const struct destination_config *hop =
+	    destination_hop(&s->destinations[i], s->destinations, s->count);
 	struct ack a;
 
 	if (p != NULL)
 		*out = p->note.upto;
-	else if (ack_load(s->home, &s->destinations[i], &a, NULL) == 1)
+	else if (hop != NULL && ack_load(s->home, hop, &a, NULL) == 1)
 		*out = a.stored;
 	else
 		*out = (struct position){0};
@@ -80,8 +83,14 @@ projected_hold(
 	const struct projected *p = projected_of(s, i);
 	const struct job *j = &s->jobs[i];
 
-	if (p == NULL)
-		return hold_find(s->home, &s->destinations[i], j, out, e);
+	if (p == NULL) {
+		const struct destination_config *d = &s->destinations[i];
+
+		if (hold_find(s->home, d, j, out, e) < 0)
+			return -1;
+		return hold_hop(s->home, d,
+		    destination_hop(d, s->destinations, s->count), out, e);
+	}
 	*out = (struct file_hold){
 	    .need = {.nothing = j->state == JOB_NONE || j->from == 0,
 		.from = j->from}};

@@ -82,7 +82,8 @@ stage_open(struct home *h, const struct mirror_config *m, struct stage *out,
 	s.mirror.volumes = s.volumes;
 	if (sign_key_id(&m->source_key, s.key_id, e) < 0 ||
 	    load_pin(&s, e) < 0 ||
-	    open_folder(h->stage, &m->uuid, &s.stage, e) < 0 ||
+	    open_folder(m->relay ? h->sealed : h->stage,
+		m->relay ? &m->stream : &m->uuid, &s.stage, e) < 0 ||
 	    open_folder(h->done, &m->uuid, &s.done, e) < 0) {
 		stage_close(&s);
 		return -1;
@@ -154,7 +155,7 @@ next_named(struct stage *s, const struct position *tip,
 	if (r <= 0)
 		return r;
 	if (position_is_nil(tip)
-		? chain_begins(&s->mirror, out->reader)
+		? s->mirror.relay || chain_begins(&s->mirror, out->reader)
 		: chain_fit(tip, reader_header(out->reader), why) == CHAIN_NEXT)
 		return 1;
 	staged_close(out);

@@ -4,6 +4,9 @@
  * applied ones in done/<mirror>/. A file is in stage/ under its name only when
  * it has been verified whole and continues the chain, so names tell what is
  * there and a walk from any position needs no listing.
+ *
+ * A relay has no redriver. Its files lie in sealed/<stream>/, where those that
+ * send them look for them, and go when the next hops have them.
  */
 #ifndef COORDINATOR_STAGE_H
 #define COORDINATOR_STAGE_H

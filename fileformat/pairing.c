@@ -17,6 +17,8 @@
 #define PAIRING_DOMAIN "aim pairing 1"
 #define PAIRING_LINE 255u /* bytes */
 
+static const char *const role_words[] = {NULL, "source", "mirror", "relay"};
+
 void
 pairing_release(struct pairing *p)
 {
@@ -28,17 +30,17 @@ pairing_release(struct pairing *p)
 static int
 write_text(const struct pairing *p, struct buf *b, struct err *e)
 {
-	bool mirror = p->role == PAIRING_MIRROR;
 	char key[65];
 
 	if (buf_printf(b, e, "aim-pairing 1\nrole %s\nsite-name %s\n",
-		mirror ? "mirror" : "source", p->site_name) < 0 ||
+		role_words[p->role], p->site_name) < 0 ||
 	    lines_write_uuid(b, "site", &p->site, e) < 0 ||
 	    buf_printf(b, e, "group-name %s\n", p->group_name) < 0 ||
 	    lines_write_uuid(b, "group", &p->group, e) < 0 ||
 	    lines_write_uuid(b, "stream", &p->stream, e) < 0)
 		return -1;
-	if (mirror && lines_write_uuid(b, "mirror", &p->mirror, e) < 0)
+	if (p->role != PAIRING_SOURCE &&
+	    lines_write_uuid(b, "mirror", &p->mirror, e) < 0)
 		return -1;
 	if (p->encrypted && buf_printf(b, e, "encrypted yes\n") < 0)
 		return -1;
@@ -50,7 +52,7 @@ write_text(const struct pairing *p, struct buf *b, struct err *e)
 static int
 check_sense(const struct pairing *p, struct err *e)
 {
-	if (p->role != PAIRING_SOURCE && p->role != PAIRING_MIRROR)
+	if (p->role < PAIRING_SOURCE || p->role > PAIRING_RELAY)
 		return err_set(e, ERR_REFUSED, "the role is missing");
 	if (name_check("site", p->site_name, e) < 0 ||
 	    name_check("group", p->group_name, e) < 0)
@@ -106,15 +108,13 @@ want_role(struct lines *l, struct pairing *p, struct err *e)
 	value = lines_want(l, "role", e);
 	if (value == NULL)
 		return -1;
-	if (strcmp(value, "source") == 0)
-		p->role = PAIRING_SOURCE;
-	else if (strcmp(value, "mirror") == 0)
-		p->role = PAIRING_MIRROR;
-	else
-		return err_set(e, ERR_REFUSED,
-		    "line %u: the role is neither source nor mirror",
-		    l->number);
-	return 0;
+	for (int r = PAIRING_SOURCE; r <= PAIRING_RELAY; r++)
+		if (strcmp(value, role_words[r]) == 0) {
+			p->role = (enum pairing_role)r;
+			return 0;
+		}
+	return err_set(e, ERR_REFUSED,
+	    "line %u: the role is none of source, mirror and relay", l->number);
 }
 
 /* A line that is there or not. */
@@ -145,7 +145,7 @@ read_text(struct lines *l, struct pairing *p, uint8_t *signature, struct err *e)
 	    lines_uuid(l, "group", &p->group, e) < 0 ||
 	    lines_uuid(l, "stream", &p->stream, e) < 0)
 		return -1;
-	if (p->role == PAIRING_MIRROR &&
+	if (p->role != PAIRING_SOURCE &&
 	    lines_uuid(l, "mirror", &p->mirror, e) < 0)
 		return -1;
 	if (p->role == PAIRING_SOURCE && may_be_encrypted(l, p, e) < 0)

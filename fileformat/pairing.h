@@ -13,7 +13,8 @@
 
 #define PAIRING_LIMIT (1u << 20) /* bytes of text */
 
-enum pairing_role { PAIRING_SOURCE = 1, PAIRING_MIRROR = 2 };
+/* A relay passes a stream on and keeps no image of the volumes. */
+enum pairing_role { PAIRING_SOURCE = 1, PAIRING_MIRROR = 2, PAIRING_RELAY = 3 };
 
 struct pairing_volume {
 	char name[NAME_LIMIT];
@@ -28,7 +29,7 @@ struct pairing {
 	struct uuid site;
 	char group_name[NAME_LIMIT];
 	struct uuid group, stream;
-	struct uuid mirror; /* PAIRING_MIRROR only */
+	struct uuid mirror; /* of a mirror or relay, its own */
 	bool encrypted;	    /* PAIRING_SOURCE only: all its files are */
 	struct sign_public key;
 	uint32_t volume_count;

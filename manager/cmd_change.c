@@ -218,6 +218,30 @@ run_mirror_add(struct args *a)
 	return client_request(a->home, &m);
 }
 
+int
+run_relay_add(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+	int code;
+
+	if (need(a, "pairing", &code) < 0 || need(a, "incoming", &code) < 0)
+		return code;
+	if (start(&m, a, "relay-add", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    add_pairing(&m, a, &e) < 0 || add_file(&m, a, "incoming", &e) < 0 ||
+	    add_size(&m, a, "spool-limit", &e) < 0 ||
+	    client_add(&m, a, "as", &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+int
+run_relay_export(struct args *a)
+{
+	return group_request(a, "relay-export");
+}
+
 static int
 pause_mirror(struct args *a, const char *pause)
 {
@@ -254,13 +278,16 @@ run_destination_add(struct args *a)
 	struct err e = {0};
 	int code;
 
-	if (need(a, "group", &code) < 0 || need(a, "url", &code) < 0 ||
-	    need(a, "pairing", &code) < 0)
+	if (need(a, "group", &code) < 0 || need(a, "pairing", &code) < 0)
 		return code;
+	if (args_has(a, "url") == args_has(a, "via"))
+		return tell(EXIT_USAGE,
+		    "destination add needs --url or --via, one of them");
 	if (start(&m, a, "destination-add", &e) < 0 ||
 	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
 	    add_pairing(&m, a, &e) < 0 || client_add(&m, a, "group", &e) < 0 ||
 	    client_add(&m, a, "url", &e) < 0 ||
+	    client_add(&m, a, "via", &e) < 0 ||
 	    client_add(&m, a, "ack-url", &e) < 0 ||
 	    client_add(&m, a, "prune-at", &e) < 0 ||
 	    client_add(&m, a, "hub", &e) < 0 ||

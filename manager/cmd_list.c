@@ -87,6 +87,9 @@ group_name(const struct snapshot *s, const struct uuid *group)
 	for (uint32_t i = 0; i < s->group_count; i++)
 		if (uuid_equal(&s->groups[i].uuid, group))
 			return s->groups[i].name;
+	for (uint32_t i = 0; i < s->mirror_count; i++)
+		if (uuid_equal(&s->mirrors[i].uuid, group))
+			return s->mirrors[i].group_name;
 	return "?";
 }
 
@@ -113,7 +116,7 @@ destinations_json(struct json *j, const struct snapshot *s)
 		json_object(j, NULL);
 		json_text(j, "name", d->name);
 		uuid_field(j, "uuid", &d->uuid);
-		json_text(j, "group", group_name(s, &d->group));
+		json_text(j, "group", group_name(s, &d->owner));
 		projection_field(j, s, d);
 		json_text(j, "site", d->mirror_site_name);
 		uuid_field(j, "mirror", &d->mirror);
@@ -123,7 +126,33 @@ destinations_json(struct json *j, const struct snapshot *s)
 		json_bool(j, "paused", d->paused);
 		json_text(j, "limit", d->limit);
 		json_text(j, "prune_at",
-		    d->prune_at == PRUNE_STORED ? "stored" : "applied");
+		    d->prune_at == PRUNE_STORED ? "stored"
+		    : d->prune_at == PRUNE_HOP	? "hop"
+						: "applied");
+		json_bool(j, "relay", d->relay[0] != 0);
+		json_text(j, "via", d->via);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void
+relays_json(struct json *j, const struct snapshot *s)
+{
+	json_array(j, "relays");
+	for (uint32_t i = 0; i < s->mirror_count; i++) {
+		const struct mirror_config *m = &s->mirrors[i];
+
+		if (!m->relay)
+			continue;
+		json_object(j, NULL);
+		json_text(j, "name", m->group_name);
+		uuid_field(j, "uuid", &m->uuid);
+		uuid_field(j, "group", &m->group);
+		uuid_field(j, "stream", &m->stream);
+		json_text(j, "source_site", m->source_site_name);
+		json_text(j, "incoming", m->incoming);
+		json_number(j, "spool_limit", m->spool_limit);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -136,6 +165,8 @@ mirrors_json(struct json *j, const struct snapshot *s)
 	for (uint32_t i = 0; i < s->mirror_count; i++) {
 		const struct mirror_config *m = &s->mirrors[i];
 
+		if (m->relay)
+			continue;
 		json_object(j, NULL);
 		json_text(j, "name", m->group_name);
 		uuid_field(j, "uuid", &m->uuid);
@@ -267,8 +298,8 @@ destinations_text(const struct snapshot *s)
 		const struct destination_config *d = &s->destinations[i];
 
 		(void)printf("%-14s %-14s %-14s %-7s %s\n", d->name,
-		    group_name(s, &d->group), d->mirror_site_name,
-		    d->paused ? "yes" : "no", d->url);
+		    group_name(s, &d->owner), d->mirror_site_name,
+		    d->paused ? "yes" : "no", d->via[0] != 0 ? d->via : d->url);
 	}
 }
 
@@ -278,12 +309,34 @@ mirrors_text(const struct snapshot *s)
 	(void)printf(
 	    "%-14s %-14s %-14s %s\n", "MIRROR", "FROM SITE", "VOLUME", "PATH");
 	for (uint32_t i = 0; i < s->mirror_count; i++)
-		for (uint32_t k = 0; k < s->mirrors[i].volume_count; k++)
+		for (uint32_t k = 0;
+		     !s->mirrors[i].relay && k < s->mirrors[i].volume_count;
+		     k++)
 			(void)printf("%-14s %-14s %-14s %s\n",
 			    s->mirrors[i].group_name,
 			    s->mirrors[i].source_site_name,
 			    s->mirrors[i].volumes[k].name,
 			    s->mirrors[i].volumes[k].path);
+}
+
+static void
+relays_text(const struct snapshot *s)
+{
+	(void)printf("%-14s %-14s %15s %s\n", "RELAY OF", "FROM SITE",
+	    "SPOOL LIMIT", "INCOMING");
+	for (uint32_t i = 0; i < s->mirror_count; i++)
+		if (s->mirrors[i].relay)
+			(void)printf("%-14s %-14s %15ju %s\n",
+			    s->mirrors[i].group_name,
+			    s->mirrors[i].source_site_name,
+			    (uintmax_t)s->mirrors[i].spool_limit,
+			    s->mirrors[i].incoming);
+}
+
+int
+run_relay_list(struct args *a)
+{
+	return list(a, relays_json, relays_text);
 }
 
 int

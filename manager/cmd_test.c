@@ -42,11 +42,13 @@ find_destination(
     struct link *l, const char *group, const char *name, struct err *e)
 {
 	const struct group_config *g = snapshot_group(&l->config, group);
+	const struct mirror_config *m = snapshot_mirror(&l->config, group);
 	const struct destination_config *d;
 	uint32_t count = 0, i;
 
-	d = g == NULL ? NULL
-		      : snapshot_destinations(&l->config, &g->uuid, &count);
+	d = g != NULL	? snapshot_destinations(&l->config, &g->uuid, &count)
+	    : m != NULL ? snapshot_destinations(&l->config, &m->uuid, &count)
+			: NULL;
 	for (i = 0; i < count; i++)
 		if (strcmp(d[i].name, name) == 0) {
 			l->d = &d[i];

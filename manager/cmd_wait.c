@@ -391,7 +391,8 @@ set_goal(struct wait *w, struct goal *g, const struct destination_config *d,
 	g->number = completed;
 	g->copyin = j.id;
 	g->pending = j.state == JOB_QUEUED || j.state == JOB_RUNNING;
-	if (j.state == JOB_NONE && (got <= 0 || a.state == ACK_EMPTY))
+	if (d->relay[0] == 0 && j.state == JOB_NONE &&
+	    (got <= 0 || a.state == ACK_EMPTY))
 		return err_set(e, ERR_REFUSED,
 		    "destination '%s' has no base, and none is queued: run "
 		    "'aim-manager --home %s base %s'",
@@ -418,15 +419,23 @@ set_goals(struct wait *w, const struct group_config *g, struct err *e)
 	for (uint32_t i = 0; i < count; i++) {
 		if (w->only != NULL && strcmp(d[i].name, w->only) != 0)
 			continue;
+		/* A relay applies nothing, and gets what those behind it
+		 * need: it is waited for by name only. */
+		if (d[i].relay[0] != 0 && (w->only == NULL || !w->stored))
+			continue;
 		if (set_goal(
 			w, &w->goals[w->goal_count], &d[i], s.completed, e) < 0)
 			return -1;
 		w->goal_count++;
 	}
-	if (w->goal_count == 0)
+	if (w->goal_count > 0)
+		return 0;
+	if (w->only == NULL || destination_of(w, w->only) != NULL)
 		return err_set(e, ERR_REFUSED,
-		    "group '%s' has no destination '%s'", g->name, w->only);
-	return 0;
+		    "a relay applies nothing: wait for a mirror behind it, or "
+		    "with --stored --destination NAME for the relay");
+	return err_set(e, ERR_REFUSED, "group '%s' has no destination '%s'",
+	    g->name, w->only);
 }
 
 static int
@@ -561,6 +570,11 @@ run_wait(struct args *a)
 	m = snapshot_mirror(&w.config, w.group);
 	if (g != NULL)
 		return wait_at_source(&w, g);
+	if (m != NULL && m->relay)
+		return tell(EXIT_REFUSED,
+		    "this is a relay of '%s', which applies nothing: wait at "
+		    "the source, or at a mirror",
+		    w.group);
 	if (m != NULL)
 		return wait_at_mirror(&w, m);
 	return tell(EXIT_REFUSED,

@@ -74,6 +74,15 @@ static const struct option_spec mirror_add_options[] = {
     DRY_RUN,
     END,
 };
+static const struct option_spec relay_add_options[] = {
+    {"pairing", "FILE", "what 'group export' printed at the source"},
+    {"incoming", "DIR", "the folder that is uploaded to"},
+    {"fingerprint", "HEX", "what 'group export' told; checked"},
+    {"spool-limit", "SIZE", "most that waits here (K M G T; 0: no limit)"},
+    {"as", "NAME", "calls it otherwise than the source does"},
+    DRY_RUN,
+    END,
+};
 static const struct option_spec pause_mirror_options[] = {
     {"fetch", NULL, "receiving alone"},
     {"apply", NULL, "redriving alone"},
@@ -83,6 +92,7 @@ static const struct option_spec pause_mirror_options[] = {
 static const struct option_spec destination_add_options[] = {
     {"group", "GROUP", "the group that is sent there"},
     {"url", "URL", "file:///DIR, sftp://, https:// or s3://..."},
+    {"via", "NAME", "or: it lies behind this destination, a relay"},
     {"pairing", "FILE", "what 'mirror export' printed at the other site"},
     {"fingerprint", "HEX", "what 'mirror export' told; checked"},
     {"key", "FILE", "private key for uploads (SSH; TLS with certificate)"},
@@ -95,7 +105,7 @@ static const struct option_spec destination_add_options[] = {
     {"ack-url", "URL", "where acknowledgements are read (default: URL)"},
     {"ack-key", "FILE", "private key for that (default: --key)"},
     {"ack-credentials", "FILE", "for that (default: --credentials)"},
-    {"prune-at", "applied|stored", "when files may go (default: applied)"},
+    {"prune-at", "applied|stored|hop", "when files may go; see the manual"},
     {"limit", "RULES", "how fast, by the hour: see 'destination limit'"},
     {"hub", NULL, "the mirror fetches from there (--pull)"},
     DRY_RUN,
@@ -251,12 +261,29 @@ const struct command commands[] = {
     {"mirror", "resume", "GROUP", 1, 1, false, "lets a mirror go on",
 	"Ends a pause.\n\n  aim-manager mirror resume db", pause_mirror_options,
 	run_mirror_resume},
+    {"relay", "add", "GROUP", 1, 1, false, "passes a group's files on",
+	"Prepares this site to take a group's files and to pass them on, "
+	"without a\nmirror and, if they are encrypted, without their key. "
+	"Where to is said with\n'destination add' here. (A mirror passes "
+	"files on as well, once it has a\ndestination.)\n\n"
+	"  aim-manager relay add db --pairing db.pairing --incoming "
+	"/srv/incoming",
+	relay_add_options, run_relay_add},
+    {"relay", "export", "GROUP", 1, 1, false, "prints the pairing text",
+	"Prints what the hop before this relay needs to know of it; the "
+	"fingerprint goes\nto standard error.\n\n"
+	"  aim-manager relay export db > db-relay.pairing",
+	no_options, run_relay_export},
+    {"relay", "list", "", 0, 0, false, "lists relays",
+	"Lists the groups whose files this site passes on without a mirror.",
+	json_only, run_relay_list},
     {"destination", "add", "NAME", 1, 1, false, "sends a group somewhere",
 	"Names a place where a group is mirrored. The URL is the mirror's "
 	"--incoming\nfolder as this host sees it, or with --hub the place that "
 	"the mirror pulls\nfrom. For sftp the server's key "
 	"must be in the\n--known-hosts file: an unknown server is never "
-	"trusted.\n\n"
+	"trusted.\nA relay is a destination, and each mirror behind it is one "
+	"with --via.\n\n"
 	"  aim-manager destination add paris --group db --pairing "
 	"db-mirror.pairing \\\n      --url sftp://aim@paris.example/incoming "
 	"--key /root/aim_key \\\n      --known-hosts /root/aim_known_hosts",

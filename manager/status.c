@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define HEARTBEATS_MISSED 3
+#define HEARTBEAT_MS 30000u /* of a source that is not here */
 
 const char *
 status_state_name(enum status_state s)
@@ -114,7 +115,8 @@ add_unprojected(struct home *h, const struct status_group *g,
 	return more > 0 ? add_files(&folder, &f, d, oldest_ns, e) : more;
 }
 
-/* All files behind the applied position, and what is not yet sealed. */
+/* All files behind the applied position, and what is not yet sealed; at a
+ * relay, or of one, those that are not stored there. */
 static int
 measure_lag(struct home *h, const struct status_group *g,
     struct status_destination *d, struct err *e)
@@ -122,25 +124,28 @@ measure_lag(struct home *h, const struct status_group *g,
 	AUTO(sealed_close) struct sealed folder = {.dir = -1};
 	struct sealed_ends ends = {0};
 	struct sealed_file f;
+	bool relay = d->config->relay[0] != 0 || d->config->forward;
+	const struct position *at = relay ? &d->ack.stored : &d->ack.applied;
 	uint64_t oldest_ns = 0;
 	int more = 0;
 
-	if (d->applied >= g->capture.completed)
+	if (g->source != NULL &&
+	    (relay ? d->stored : d->applied) >= g->capture.completed)
 		return 0;
 	if (sealed_open(h, &d->config->stream, &folder, e) < 0 ||
 	    sealed_list(&folder, false, &ends, e) < 0)
 		return -1;
 	if (ends.count > 0)
-		more = position_is_nil(&d->ack.applied) || !d->acked
+		more = position_is_nil(at) || !d->acked
 			   ? sealed_look(&folder, ends.oldest_epoch,
 				 ends.oldest_sequence, &f, e)
-			   : sealed_after(&folder, d->ack.applied.epoch_number,
-				 d->ack.applied.sequence, &f, e);
+			   : sealed_after(&folder, at->epoch_number,
+				 at->sequence, &f, e);
 	if (more < 0 ||
 	    (more > 0 && add_files(&folder, &f, d, &oldest_ns, e) < 0) ||
 	    add_unprojected(h, g, d, &oldest_ns, e) < 0)
 		return -1;
-	if (g->capture.completed > g->capture.sealed) {
+	if (g->source != NULL && g->capture.completed > g->capture.sealed) {
 		d->lag_bytes += g->capture.unsealed_bytes;
 		if (oldest_ns == 0)
 			oldest_ns = g->capture.oldest_unsealed_ns;
@@ -169,6 +174,15 @@ state_of_ack(const struct ack *a)
 		return STATUS_UNPROTECTED;
 	}
 	return STATUS_INCONSISTENT;
+}
+
+/* It has no image that could be consistent. */
+static enum status_state
+state_of_relay(const struct ack *a)
+{
+	if (a->state == ACK_STREAMING)
+		return STATUS_STREAMING;
+	return a->state == ACK_EMPTY ? STATUS_BASE : state_of_ack(a);
 }
 
 /* A copy-in that has not arrived as a whole says more than "inconsistent". */
@@ -214,9 +228,9 @@ look_at_ship(
 
 /* Silence is a fault: both sites speak at every heartbeat. */
 static void
-look_at_silence(const struct group_config *g, struct status_destination *d)
+look_at_silence(uint32_t heartbeat_ms, struct status_destination *d)
 {
-	double most = HEARTBEATS_MISSED * (double)g->heartbeat_ms / 1000;
+	double most = HEARTBEATS_MISSED * (double)heartbeat_ms / 1000;
 
 	if (!d->acked || d->state != STATUS_STREAMING || d->ack_age <= most ||
 	    strcmp(d->config->url, CARRY_URL) == 0)
@@ -227,33 +241,48 @@ look_at_silence(const struct group_config *g, struct status_destination *d)
 }
 
 static void
-collect_destination(struct home *h, const struct status *s,
-    struct status_group *g, struct status_destination *d)
+collect_ack(struct home *h, struct status_destination *d)
 {
 	struct err e = {0};
 	int got = status_ack(h, d->config, &d->ack, &e);
+	bool relay = d->config->relay[0] != 0;
 
-	d->projection = snapshot_projection_of(&s->config, &d->config->stream);
-	if (d->projection != NULL)
-		projection_note_read(h, &d->config->stream, &d->projected);
 	d->acked = got > 0;
-	d->state = STATUS_UNPROTECTED;
+	d->state = relay ? STATUS_BASE : STATUS_UNPROTECTED;
 	if (got < 0)
 		say(d->reason, e.text);
 	if (d->acked) {
 		d->stored = d->ack.stored.last;
 		d->applied = d->ack.applied.last;
 		d->ack_age = ack_age(h, d->config);
-		d->state = state_of_ack(&d->ack);
+		d->state =
+		    relay ? state_of_relay(&d->ack) : state_of_ack(&d->ack);
 		if (d->ack.reason[0] != 0)
 			(void)snprintf(d->reason, sizeof(d->reason),
 			    "site %s: %s", d->config->mirror_site_name,
 			    d->ack.reason);
 	}
+	if (d->config->url[0] == 0)
+		(void)snprintf(d->reason, sizeof(d->reason),
+		    "it lies behind '%s', which is not there any more",
+		    d->config->via);
+}
+
+static void
+collect_destination(struct home *h, const struct status *s,
+    struct status_group *g, struct status_destination *d)
+{
+	struct err e = {0};
+
+	d->projection = snapshot_projection_of(&s->config, &d->config->stream);
+	if (d->projection != NULL)
+		projection_note_read(h, &d->config->stream, &d->projected);
+	collect_ack(h, d);
 	if (job_load(h, &d->config->uuid, &d->job, &e) < 0)
 		say(d->reason, e.text);
 	d->state = state_with_job(d->state, &d->job, d->applied);
-	look_at_silence(g->source, d);
+	look_at_silence(
+	    g->source != NULL ? g->source->heartbeat_ms : HEARTBEAT_MS, d);
 	look_at_ship(h, d, s);
 	if (d->config->paused && d->state < STATUS_STALLED) {
 		d->state = STATUS_PAUSED;
@@ -412,18 +441,13 @@ advise_source(const struct status *s, struct status_group *g)
 }
 
 static int
-collect_source(struct home *h, struct status *s, struct status_group *g,
-    const struct group_config *c, struct err *e)
+collect_destinations(struct home *h, struct status *s, struct status_group *g,
+    const struct uuid *owner, struct err *e)
 {
 	const struct destination_config *d;
 	uint32_t count;
 
-	g->name = c->name;
-	g->source = c;
-	if (!look_at_capture(h, g))
-		g->state = STATUS_STALLED;
-	count_sealed(h, g);
-	d = snapshot_destinations(&s->config, &c->uuid, &count);
+	d = snapshot_destinations(&s->config, owner, &count);
 	g->destinations = calloc((size_t)count + 1, sizeof(*g->destinations));
 	if (g->destinations == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
@@ -431,9 +455,24 @@ collect_source(struct home *h, struct status *s, struct status_group *g,
 	for (uint32_t i = 0; i < count; i++) {
 		g->destinations[i].config = &d[i];
 		collect_destination(h, s, g, &g->destinations[i]);
-		worse(g, g->destinations[i].state, g->destinations[i].reason);
 	}
-	if (count == 0)
+	return 0;
+}
+
+static int
+collect_source(struct home *h, struct status *s, struct status_group *g,
+    const struct group_config *c, struct err *e)
+{
+	g->name = c->name;
+	g->source = c;
+	if (!look_at_capture(h, g))
+		g->state = STATUS_STALLED;
+	count_sealed(h, g);
+	if (collect_destinations(h, s, g, &c->uuid, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < g->destination_count; i++)
+		worse(g, g->destinations[i].state, g->destinations[i].reason);
+	if (g->destination_count == 0)
 		worse(g, STATUS_UNPROTECTED, "it has no destination yet");
 	judge_source(h, g);
 	status_log_collect(h, g);
@@ -481,6 +520,15 @@ state_of_mirror(const struct mirror_config *m, const struct mirror_state *s)
 	return s->staging ? STATUS_UNCLEAN : STATUS_STREAMING;
 }
 
+/* A relay's state is only where it stands. */
+static enum status_state
+state_of_site(const struct mirror_config *m, const struct status_group *g)
+{
+	if (g->received == 0)
+		return STATUS_UNPROTECTED;
+	return m->fetch_paused ? STATUS_PAUSED : STATUS_STREAMING;
+}
+
 /* The roles know more than the state: gaps, quarantine, full disks. */
 static void
 look_at_notes(struct home *h, struct status_group *g)
@@ -505,11 +553,12 @@ look_at_notes(struct home *h, struct status_group *g)
 }
 
 static uint64_t
-number_of(struct home *h, const struct status_group *g, const char *key)
+number_of(struct home *h, const struct status_group *g, const char *note,
+    const char *key)
 {
 	char text[32];
 
-	return note_of(h, &g->mirror->uuid, "fetch", key, text, sizeof(text))
+	return note_of(h, &g->mirror->uuid, note, key, text, sizeof(text))
 		   ? strtoull(text, NULL, 10)
 		   : 0;
 }
@@ -522,10 +571,10 @@ look_at_fetch(struct home *h, struct status_group *g)
 
 	if (g->mirror->pull == NULL)
 		return;
-	f->files = number_of(h, g, "files");
-	f->bytes = number_of(h, g, "bytes");
-	f->reached_ns = number_of(h, g, "reached_ns");
-	f->got_ns = number_of(h, g, "got_ns");
+	f->files = number_of(h, g, "fetch", "files");
+	f->bytes = number_of(h, g, "fetch", "bytes");
+	f->reached_ns = number_of(h, g, "fetch", "reached_ns");
+	f->got_ns = number_of(h, g, "fetch", "got_ns");
 	if (!note_of(h, &g->mirror->uuid, "fetch", "error", f->error,
 		sizeof(f->error)))
 		f->error[0] = 0;
@@ -564,6 +613,31 @@ advise_mirror(const struct status *s, struct status_group *g)
 		    g->next, sizeof(g->next), "ls %s/quarantine", home);
 }
 
+/* What a relay, or a mirror that passes files on, says of the hops behind. */
+static int
+collect_relay(
+    struct home *h, struct status *s, struct status_group *g, struct err *e)
+{
+	const struct mirror_config *m = g->mirror;
+
+	g->spool_files = number_of(h, g, "recv", "spool_files");
+	g->spool_bytes = number_of(h, g, "recv", "spool_bytes");
+	if (collect_destinations(h, s, g, &m->uuid, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < g->destination_count; i++)
+		if (m->relay || g->destinations[i].state != STATUS_UNPROTECTED)
+			worse(g, g->destinations[i].state,
+			    g->destinations[i].reason);
+	if (!m->relay || g->destination_count > 0)
+		return 0;
+	worse(g, STATUS_UNPROTECTED, "it has nowhere to pass files on to");
+	(void)snprintf(g->next, sizeof(g->next),
+	    "aim-manager --home %s destination add NAME --group %s --url URL "
+	    "--pairing FILE",
+	    h->path, g->name);
+	return 0;
+}
+
 static void
 collect_mirror(struct home *h, struct status *s, struct status_group *g,
     const struct mirror_config *m)
@@ -583,7 +657,7 @@ collect_mirror(struct home *h, struct status *s, struct status_group *g,
 	g->consistent = state.consistent && state.phase != MIRROR_SUSPECT &&
 			state.phase != MIRROR_EMPTY;
 	g->epoch = state.clean.epoch_number;
-	g->state = state_of_mirror(m, &state);
+	g->state = m->relay ? state_of_site(m, g) : state_of_mirror(m, &state);
 	say(g->reason, state.reason);
 	if (g->state == STATUS_PAUSED && g->reason[0] == 0)
 		say(g->reason, "paused here by the operator");
@@ -591,9 +665,12 @@ collect_mirror(struct home *h, struct status *s, struct status_group *g,
 		say(g->reason, "it waits for a base from the source");
 	look_at_notes(h, g);
 	look_at_fetch(h, g);
+	if (collect_relay(h, s, g, &e) < 0)
+		say(g->reason, e.text);
 	if (!s->coordinated && g->reason[0] == 0)
 		say(g->reason, "no coordinator is running here");
-	advise_mirror(s, g);
+	if (g->next[0] == 0)
+		advise_mirror(s, g);
 }
 
 /* ---- all ---- */

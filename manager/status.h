@@ -70,6 +70,8 @@ struct status_group {
 	uint64_t received, applied;
 	bool consistent;
 	uint64_t quarantined;
+	/* of a relay, or where files are passed on */
+	uint64_t spool_files, spool_bytes;
 	/* of a mirror that fetches its files (mirror->pull) */
 	struct status_fetch {
 		char error[REASON_LIMIT];    /* "" when there is none */

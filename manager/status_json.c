@@ -98,6 +98,8 @@ destination(struct json *j, const struct status_destination *d)
 	json_text(j, "url", d->config->url);
 	json_text(j, "site", d->config->mirror_site_name);
 	json_bool(j, "paused", d->config->paused);
+	json_bool(j, "relay", d->config->relay[0] != 0);
+	maybe_text(j, "via", d->config->via);
 	if (d->acked) {
 		json_text(j, "mirror_state", ack_state_name(d->ack.state));
 		json_real(j, "ack_age_seconds", d->ack_age);
@@ -136,6 +138,7 @@ source(struct json *j, const struct status_group *g)
 	json_array_end(j);
 	status_log_json(j, g);
 	json_null(j, "mirror");
+	json_null(j, "relay");
 }
 
 static void
@@ -158,13 +161,36 @@ pull(struct json *j, const struct status_group *g)
 }
 
 static void
+relay(struct json *j, const struct status_group *g)
+{
+	json_null(j, "mirror");
+	json_object(j, "relay");
+	json_number(j, "received", g->received);
+	uuid_field(j, "uuid", &g->mirror->uuid);
+	json_text(j, "source_site", g->mirror->source_site_name);
+	maybe_text(j, "incoming", g->mirror->incoming);
+	json_bool(j, "fetch_paused", g->mirror->fetch_paused);
+	json_number(j, "spool_files", g->spool_files);
+	json_number(j, "spool_bytes", g->spool_bytes);
+	json_number(j, "spool_limit", g->mirror->spool_limit);
+	json_number(j, "quarantined", g->quarantined);
+	json_object_end(j);
+}
+
+static void
 mirror(struct json *j, const struct status_group *g)
 {
 	json_number(j, "captured", g->received);
 	json_number(j, "sealed", g->received);
 	uuid_field(j, "stream", &g->mirror->stream);
 	json_array(j, "destinations");
+	for (uint32_t i = 0; i < g->destination_count; i++)
+		destination(j, &g->destinations[i]);
 	json_array_end(j);
+	if (g->mirror->relay) {
+		relay(j, g);
+		return;
+	}
 	json_object(j, "mirror");
 	json_text(j, "state", status_state_name(g->state));
 	json_number(j, "received", g->received);
@@ -178,6 +204,7 @@ mirror(struct json *j, const struct status_group *g)
 	json_bool(j, "apply_paused", g->mirror->apply_paused);
 	json_number(j, "quarantined", g->quarantined);
 	json_object_end(j);
+	json_null(j, "relay");
 }
 
 static void
@@ -187,7 +214,10 @@ group(struct json *j, const struct status_group *g)
 	json_text(j, "name", g->name);
 	uuid_field(j, "uuid",
 	    g->source != NULL ? &g->source->uuid : &g->mirror->group);
-	json_text(j, "role", g->source != NULL ? "source" : "mirror");
+	json_text(j, "role",
+	    g->source != NULL  ? "source"
+	    : g->mirror->relay ? "relay"
+			       : "mirror");
 	json_text(j, "state", status_state_name(g->state));
 	maybe_text(j, "reason", g->reason);
 	json_number(j, "epoch", g->epoch);

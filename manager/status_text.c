@@ -48,9 +48,14 @@ destination(struct buf *b, const struct status_destination *d, struct err *e)
 {
 	char bytes[16], all[16], age[16];
 
-	if (buf_printf(b, e, "  to %-14.20s %-12s stored %ju, applied %ju\n",
-		d->config->name, status_state_name(d->state),
-		(uintmax_t)d->stored, (uintmax_t)d->applied) < 0)
+	if (buf_printf(b, e, "  to %-14.20s %-12s stored %ju", d->config->name,
+		status_state_name(d->state), (uintmax_t)d->stored) < 0 ||
+	    (d->config->relay[0] != 0 ? buf_printf(b, e, " (relay)\n")
+				      : buf_printf(b, e, ", applied %ju\n",
+					    (uintmax_t)d->applied)) < 0)
+		return -1;
+	if (d->config->via[0] != 0 &&
+	    buf_printf(b, e, "    behind %s\n", d->config->via) < 0)
 		return -1;
 	if ((d->lag_bytes > 0 || d->lag_files > 0) &&
 	    buf_printf(b, e, "    lag %s, %s in %ju file%s\n",
@@ -71,15 +76,34 @@ destination(struct buf *b, const struct status_destination *d, struct err *e)
 }
 
 static int
+relay(struct buf *b, const struct status_group *g, struct err *e)
+{
+	char bytes[16], limit[16];
+
+	if (buf_printf(b, e, "  received %ju, %ju file%s wait here, %s",
+		(uintmax_t)g->received, (uintmax_t)g->spool_files,
+		g->spool_files == 1 ? "" : "s",
+		amount(g->spool_bytes, bytes)) < 0)
+		return -1;
+	return g->mirror->spool_limit == 0
+		   ? buf_printf(b, e, "\n")
+		   : buf_printf(b, e, " of at most %s\n",
+			 amount(g->mirror->spool_limit, limit));
+}
+
+static int
 group(struct buf *b, const struct status_group *g, struct err *e)
 {
 	bool told = false;
 
 	if (buf_printf(b, e, "%s %.30s: %s\n",
-		g->source != NULL ? "group" : "mirror of", g->name,
-		status_state_name(g->state)) < 0)
+		g->source != NULL  ? "group"
+		: g->mirror->relay ? "relay of"
+				   : "mirror of",
+		g->name, status_state_name(g->state)) < 0)
 		return -1;
-	if (g->source != NULL
+	if (g->source == NULL && g->mirror->relay ? relay(b, g, e) < 0
+	    : g->source != NULL
 		? buf_printf(b, e, "  epoch %u, captured %ju, sealed %ju\n",
 		      g->epoch, (uintmax_t)g->capture.completed,
 		      (uintmax_t)g->capture.sealed) < 0
