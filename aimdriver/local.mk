@@ -8,6 +8,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/reader.c aimdriver/reader.h \
 	aimdriver/reader_crypt.c \
 	aimdriver/reader_load.c \
+	aimdriver/fold.c aimdriver/fold.h \
 	aimdriver/reader_state.h \
 	aimdriver/reader_verify.c \
 	aimdriver/reader_walk.c \

@@ -20,6 +20,7 @@
 #define HOLE_NS UINT64_C(10000000000)
 #define FILES_IN_A_PASS 16
 #define LONGEST_WAIT_MS 500u
+#define AHEAD_WAIT_MS 50u
 
 static int
 load_jobs(struct project *p, bool now, struct err *e)
@@ -54,9 +55,10 @@ copy_config(struct project *p, const struct group_config *g,
 	p->destinations = calloc(count + 1u, sizeof(*p->destinations));
 	p->jobs = calloc(count + 1u, sizeof(*p->jobs));
 	p->targets = calloc(count + 1u, sizeof(*p->targets));
+	p->inputs = calloc(PROJECT_INPUTS, sizeof(*p->inputs));
 	if (p->projection.parts == NULL || p->volumes == NULL ||
 	    p->table == NULL || p->destinations == NULL || p->jobs == NULL ||
-	    p->targets == NULL)
+	    p->targets == NULL || p->inputs == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	memcpy(
 	    p->projection.parts, c->parts, c->part_count * sizeof(*c->parts));
@@ -121,10 +123,8 @@ load_sums(struct project *p)
 	struct projection_note n;
 
 	projection_note_read(p->home, &p->projection.stream, &n);
-	p->transactions_in = n.transactions_in;
-	p->transactions_out = n.transactions_out;
-	p->bytes_in = n.bytes_in;
-	p->bytes_out = n.bytes_out;
+	p->sum = (struct project_sums){
+	    n.transactions_in, n.transactions_out, n.bytes_in, n.bytes_out};
 }
 
 int
@@ -161,7 +161,10 @@ project_close(struct project *p)
 	sealed_close(&p->in);
 	sealed_close(&p->out);
 	cleanup_fd(&p->inotify);
-	reader_room_release(&p->room);
+	if (p->inputs != NULL)
+		reader_room_release(&p->inputs[0].room);
+	fold_free(p->fold);
+	free(p->inputs);
 	projection_map_release(&p->map);
 	free(p->projection.parts);
 	free(p->volumes);
@@ -294,6 +297,7 @@ project_some(struct project *p, struct err *e)
 	struct sealed_file f;
 	int n, found;
 
+	p->ahead = false;
 	if (!project_is_wanted(p)) {
 		p->has_cursor = false;
 		return 0;
@@ -304,6 +308,10 @@ project_some(struct project *p, struct err *e)
 	if (found <= 0)
 		return found;
 	for (n = 0; n < FILES_IN_A_PASS; n++) {
+		if (project_is_ahead(p, &p->ahead, e) < 0)
+			return -1;
+		if (p->ahead)
+			return n > 0;
 		found = sealed_after(
 		    &p->in, p->cursor.epoch_number, p->cursor.sequence, &f, e);
 		if (found < 0)
@@ -344,6 +352,9 @@ project_wait(struct project *p, uint32_t wait_ms)
 	_Alignas(struct inotify_event) char bytes[4096];
 	struct pollfd f = {.fd = p->inotify, .events = POLLIN};
 
+	/* Acknowledgements are not told of. */
+	if (p->ahead)
+		wait_ms = wait_ms < AHEAD_WAIT_MS ? wait_ms : AHEAD_WAIT_MS;
 	if (wait_ms > LONGEST_WAIT_MS)
 		wait_ms = LONGEST_WAIT_MS;
 	if (poll(&f, p->inotify >= 0 ? 1 : 0, (int)wait_ms) <= 0)

@@ -20,6 +20,7 @@
 #ifndef COORDINATOR_PROJECT_H
 #define COORDINATOR_PROJECT_H
 
+#include "aimdriver/fold.h"
 #include "aimdriver/reader.h"
 #include "coordinator/job.h"
 #include "coordinator/projection.h"
@@ -37,9 +38,18 @@ struct tally {
 	uint64_t copied; /* bytes of that */
 };
 
-struct project_op {
-	struct iocb b;
-	const uint8_t *data; /* in a room */
+/* One of the group's files, loaded. */
+struct project_input {
+	struct sealed_file file;
+	int fd;
+	struct reader *reader;
+	struct reader_room room;
+};
+#define PROJECT_INPUTS 256u
+#define PROJECT_BYTES (UINT64_C(32) << 20)
+
+struct project_sums {
+	uint64_t transactions_in, transactions_out, bytes_in, bytes_out;
 };
 
 struct project {
@@ -61,22 +71,26 @@ struct project {
 	bool has_cursor;
 	struct position cursor; /* the file of `in` behind which we stand */
 
-	struct reader_room room;
-	struct project_op *ops;
+	struct project_input *inputs; /* PROJECT_INPUTS */
+	uint32_t input_count;
+	uint64_t input_bytes;
+	struct fold *fold;   /* NULL: not needed yet */
+	struct fold_op *ops; /* data lie in the inputs' rooms */
 	size_t op_count, op_room;
 	struct uuid *targets;
 	struct journal_volume *table; /* of the projected volumes */
 
 	struct tally gone, made;  /* removed; all */
 	struct tally sent, taken; /* stored by all; by those copied in now */
+	bool ahead;		  /* enough is under way */
 	uint64_t keep_ns, note_ns, jobs_ns, hole_ns; /* monotonic: not before */
-	/* since the projection began */
-	uint64_t transactions_in, transactions_out, bytes_in, bytes_out;
-	struct err trouble; /* kind 0: none */
-	int inotify;	    /* -1: none */
+	struct project_sums sum, now; /* since it began; of this file */
+	struct err trouble;	      /* kind 0: none */
+	int inotify;		      /* -1: none */
 };
 
-/* Makes the next file from that one of the group's: 0, -1. */
+/* Makes the next file from that one of the group's, or, where folding goes
+ * across files, from as many as there are: 0, -1. */
 int project_file(
     struct project *p, const struct sealed_file *from, struct err *e) CHECKED;
 
@@ -85,6 +99,8 @@ int project_file(
 bool project_is_wanted(const struct project *p);
 /* Counts what is there; after tip_load. */
 int project_count(struct project *p, struct err *e) CHECKED;
+/* Where folding goes across files: has every destination enough under way? */
+int project_is_ahead(struct project *p, bool *out, struct err *e) CHECKED;
 /* A file was made. */
 int project_made(
     struct project *p, const struct sealed_file *f, struct err *e) CHECKED;

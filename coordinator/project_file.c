@@ -2,7 +2,9 @@
 /*
  * project_file: a file of the group is read whole into memory and verified
  * there; what is left of its transactions goes into a file that covers the
- * same range of numbers.
+ * same range of numbers. Where folding goes across files, as many as there are
+ * (within bounds) become one: then it is the projector that lags behind, not
+ * the files that it has made, which nobody may change any more.
  */
 #include "coordinator/project.h"
 
@@ -19,12 +21,6 @@
 #include <string.h>
 
 #define TMP_NAME_LEN (JOURNAL_NAME_LEN + 5)
-
-static void
-drop_reader(struct reader **r)
-{
-	reader_close(*r);
-}
 
 static void
 drop_writer(struct writer **w)
@@ -58,7 +54,7 @@ add_op(
 {
 	if (p->op_count == p->op_room) {
 		size_t room = p->op_room == 0 ? 1024 : 2 * p->op_room;
-		struct project_op *more =
+		struct fold_op *more =
 		    reallocarray(p->ops, room, sizeof(*more));
 
 		if (more == NULL)
@@ -66,7 +62,7 @@ add_op(
 		p->ops = more;
 		p->op_room = room;
 	}
-	p->ops[p->op_count++] = (struct project_op){*b, data};
+	p->ops[p->op_count++] = (struct fold_op){*b, data};
 	return 0;
 }
 
@@ -91,8 +87,8 @@ gather(struct project *p, struct reader *r, bool begins, struct err *e)
 	int more;
 
 	while ((more = reader_next(r, &in, &data, e)) > 0) {
-		p->transactions_in++;
-		p->bytes_in += data != NULL ? in.len : 0;
+		p->now.transactions_in++;
+		p->now.bytes_in += data != NULL ? in.len : 0;
 		if (in.op == OP_COPYIN_BEGIN && !begins)
 			continue;
 		if (projection_take(&p->map, &in, data, &out, &data) &&
@@ -131,15 +127,25 @@ fill_chain(const struct project *p, const struct journal_header *from,
 		h->parent_sequence = tip->sequence;
 }
 
-static void
-fill_spec(struct project *p, const struct reader *r, struct writer_spec *spec)
+static uint32_t
+compat_of(const struct journal_header *from, bool folded)
 {
-	const struct journal_header *from = reader_header(r);
-	uint32_t targets = find_targets(p, r);
+	return (uint32_t)(from->compat & JOURNAL_COMPAT_EPOCH_OPEN) |
+	       (folded ? JOURNAL_COMPAT_FOLDED : 0);
+}
+
+static void
+fill_spec(struct project *p, bool folded, struct writer_spec *spec)
+{
+	const struct project_input *first = &p->inputs[0];
+	const struct project_input *last = &p->inputs[p->input_count - 1];
+	const struct journal_header *from = reader_header(first->reader);
+	const struct journal_header *to = reader_header(last->reader);
+	uint32_t targets = find_targets(p, first->reader);
 
 	*spec = (struct writer_spec){
 	    .header = {.incompat = from->incompat & JOURNAL_INCOMPAT_BREAK,
-		.compat = from->compat & JOURNAL_COMPAT_EPOCH_OPEN,
+		.compat = compat_of(from, folded),
 		.kind = targets > 0 ? JOURNAL_COPYIN_OPEN : JOURNAL_PLAIN,
 		.stream = p->projection.stream,
 		.group = from->group,
@@ -147,10 +153,10 @@ fill_spec(struct project *p, const struct reader *r, struct writer_spec *spec)
 		.epoch = from->epoch,
 		.epoch_number = from->epoch_number,
 		.first = from->first,
-		.last = from->last,
+		.last = to->last,
 		.first_time_ns = from->first_time_ns,
-		.last_time_ns = from->last_time_ns,
-		.sealed_time_ns = from->sealed_time_ns,
+		.last_time_ns = to->last_time_ns,
+		.sealed_time_ns = to->sealed_time_ns,
 		.parent_epoch = from->parent_epoch,
 		.parent_epoch_number = from->parent_epoch_number,
 		.fork = from->fork,
@@ -163,34 +169,32 @@ fill_spec(struct project *p, const struct reader *r, struct writer_spec *spec)
 	    .key = &p->home->key,
 	    .group_key = p->group.encrypted ? &p->key : NULL,
 	};
-	fill_table(p, r);
+	fill_table(p, first->reader);
 	fill_chain(p, from, &spec->header);
 }
 
 static int
 write_ops(struct project *p, int fd, struct writer_spec *spec,
-    struct journal_header *out, struct err *e)
+    const struct fold_op *ops, size_t count, struct journal_header *out,
+    struct err *e)
 {
 	AUTO(drop_writer) struct writer *w = NULL;
-	size_t i;
 
-	spec->iocb_count = (uint32_t)p->op_count;
+	spec->iocb_count = (uint32_t)count;
 	if (writer_open(fd, spec, &w, e) < 0)
 		return -1;
-	for (i = 0; i < p->op_count; i++) {
-		const struct project_op *op = &p->ops[i];
-
-		if (writer_add(w, &op->b, op->data, e) < 0)
+	for (size_t i = 0; i < count; i++) {
+		if (writer_add(w, &ops[i].b, ops[i].data, e) < 0)
 			return -1;
-		p->transactions_out++;
-		p->bytes_out += op->data != NULL ? op->b.len : 0;
+		p->now.transactions_out++;
+		p->now.bytes_out += ops[i].data != NULL ? ops[i].b.len : 0;
 	}
 	return writer_finish(w, out, e);
 }
 
 static int
-put_file(struct project *p, struct writer_spec *spec,
-    struct journal_header *out, struct err *e)
+put_file(struct project *p, struct writer_spec *spec, const struct fold_op *ops,
+    size_t count, struct journal_header *out, struct err *e)
 {
 	char name[JOURNAL_NAME_LEN], tmp[TMP_NAME_LEN];
 	AUTO_CLOSE int fd = -1;
@@ -204,7 +208,7 @@ put_file(struct project *p, struct writer_spec *spec,
 	    p->out.dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_sys(e, "create %s", tmp);
-	if (write_ops(p, fd, spec, out, e) < 0) {
+	if (write_ops(p, fd, spec, ops, count, out, e) < 0) {
 		(void)sys_unlink(p->out.dir, tmp);
 		return err_at(e, "make %s", name);
 	}
@@ -216,18 +220,46 @@ put_file(struct project *p, struct writer_spec *spec,
 	return 0;
 }
 
-static int
-project_open_file(struct project *p, const struct sealed_file *from,
-    const char *name, int fd, struct reader **out, struct err *e)
+/* ---- what it is made from ---- */
+
+static void
+drop_inputs(struct project *p)
 {
-	if (reader_open(fd, name, out, e) < 0)
+	/* Memory for many is given back: they are not the rule. */
+	for (uint32_t i = 0; i < p->input_count; i++) {
+		struct project_input *in = &p->inputs[i];
+
+		reader_close(in->reader);
+		in->reader = NULL;
+		cleanup_fd(&in->fd);
+		if (i > 0)
+			reader_room_release(&in->room);
+	}
+	if (p->input_count > 1) {
+		fold_free(p->fold);
+		p->fold = NULL;
+	}
+	p->input_count = 0;
+}
+
+static void
+auto_inputs(struct project **p)
+{
+	drop_inputs(*p);
+}
+
+static int
+open_input(struct project *p, struct project_input *in, const char *name,
+    struct err *e)
+{
+	if (reader_open(in->fd, name, &in->reader, e) < 0)
 		return -1;
-	keyring_give(p->home, *out);
-	if (reader_load(*out, &p->home->key.pub, &p->room, e) < 0 ||
-	    check_volumes(p, *out, e) < 0)
+	keyring_give(p->home, in->reader);
+	if (reader_load(in->reader, &p->home->key.pub, &in->room, e) < 0 ||
+	    check_volumes(p, in->reader, e) < 0)
 		return -1;
 	/* Once its files were encrypted, a stream's are for ever. */
-	if (from->encrypted && !p->group.encrypted)
+	if (in->file.encrypted && !p->group.encrypted)
 		return err_set(e, ERR_REFUSED,
 		    "%s is encrypted, but the catalogue knows no key: nothing "
 		    "is made of it in the open. Put the catalogue back "
@@ -236,32 +268,116 @@ project_open_file(struct project *p, const struct sealed_file *from,
 	return 0;
 }
 
-int
-project_file(struct project *p, const struct sealed_file *from, struct err *e)
+/* Loads it, and takes what is left of its transactions. */
+static int
+add_input(struct project *p, const struct sealed_file *from, struct err *e)
 {
-	AUTO(drop_reader) struct reader *r = NULL;
-	char name[JOURNAL_NAME_LEN];
-	struct sealed_file made;
-	struct writer_spec spec;
-	struct journal_header h;
-	AUTO_CLOSE int fd = -1;
+	struct project_input *in = &p->inputs[p->input_count];
 	int found = sealed_open_file(
-	    &p->in, from->at.epoch_number, from->at.sequence, &fd, e);
+	    &p->in, from->at.epoch_number, from->at.sequence, &in->fd, e);
+	char name[JOURNAL_NAME_LEN];
 
 	(void)journal_name(from->at.epoch_number, from->at.sequence, name);
 	if (found <= 0)
 		return found < 0 ? -1
 				 : err_set(e, ERR_RETRY, "%s is gone", name);
-	if (project_open_file(p, from, name, fd, &r, e) < 0)
-		return err_at(e, "projection '%s'", p->projection.name);
-	fill_spec(p, r, &spec);
+	p->input_count++;
+	in->file = *from;
+	if (open_input(p, in, name, e) < 0)
+		return -1;
+	p->input_bytes += from->raw_len;
+	return gather(p, in->reader, find_targets(p, in->reader) > 0, e);
+}
+
+/* May the next file become part of the same one? An epoch or a copy-in begins
+ * with its file, and ends with it. */
+static bool
+may_follow(const struct project *p, const struct sealed_file *next)
+{
+	const struct fold_op *last =
+	    p->op_count == 0 ? NULL : &p->ops[p->op_count - 1];
+
+	return p->input_count < PROJECT_INPUTS &&
+	       p->input_bytes + next->raw_len <= PROJECT_BYTES &&
+	       p->op_count + next->iocb_count <= JOURNAL_IOCB_LIMIT &&
+	       !next->opens_epoch && next->kind == JOURNAL_PLAIN &&
+	       (last == NULL ||
+		   (last->b.op != OP_COPYIN_END && last->b.op != OP_GAP));
+}
+
+static int
+add_inputs(struct project *p, const struct sealed_file *from, struct err *e)
+{
+	struct sealed_file next;
+	int found = 1;
+
 	p->op_count = 0;
-	if (gather(p, r, spec.header.target_count > 0, e) < 0 ||
-	    put_file(p, &spec, &h, e) < 0)
+	p->input_bytes = 0;
+	memset(&p->now, 0, sizeof(p->now));
+	if (add_input(p, from, e) < 0)
+		return -1;
+	while (p->projection.fold == FOLD_LAGGING && found == 1) {
+		const struct position *at =
+		    &p->inputs[p->input_count - 1].file.at;
+
+		found = sealed_after(
+		    &p->in, at->epoch_number, at->sequence, &next, e);
+		if (found == 1 && !may_follow(p, &next))
+			found = 0;
+		if (found < 0 || (found == 1 && add_input(p, &next, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+static int
+fold(struct project *p, struct fold_op **ops, size_t *count, bool *folded,
+    struct err *e)
+{
+	*ops = p->ops;
+	*count = p->op_count;
+	*folded = false;
+	if (p->projection.fold == FOLD_NONE)
+		return 0;
+	if (p->fold == NULL && fold_make(&p->fold, e) < 0)
+		return -1;
+	return fold_ops(p->fold, p->ops, p->op_count, ops, count, folded, e);
+}
+
+static int
+make(struct project *p, const struct sealed_file *from, struct sealed_file *out,
+    struct err *e)
+{
+	AUTO(auto_inputs) struct project *inputs = p;
+	struct writer_spec spec;
+	struct journal_header h;
+	struct fold_op *ops;
+	size_t count;
+	bool folded;
+
+	if (add_inputs(inputs, from, e) < 0 ||
+	    fold(p, &ops, &count, &folded, e) < 0)
+		return -1;
+	fill_spec(p, folded, &spec);
+	if (put_file(p, &spec, ops, count, &h, e) < 0)
+		return -1;
+	sealed_file_from(&h, out);
+	p->cursor = p->inputs[p->input_count - 1].file.at;
+	return 0;
+}
+
+int
+project_file(struct project *p, const struct sealed_file *from, struct err *e)
+{
+	struct sealed_file made;
+
+	if (make(p, from, &made, e) < 0)
 		return err_at(e, "projection '%s'", p->projection.name);
-	sealed_file_from(&h, &made);
 	p->tip = made;
-	p->cursor = from->at;
 	p->has_cursor = true;
+	p->sum.transactions_in += p->now.transactions_in;
+	p->sum.transactions_out += p->now.transactions_out;
+	p->sum.bytes_in += p->now.bytes_in;
+	p->sum.bytes_out += p->now.bytes_out;
 	return project_made(p, &made, e);
 }

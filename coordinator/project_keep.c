@@ -23,6 +23,7 @@
 #define NOTE_NS UINT64_C(250000000)
 #define BATCH 64u /* files between two syncs of the folder */
 #define PAIRS 20
+#define AHEAD_FILES 4u /* under way, where folding goes across files */
 
 bool
 project_is_wanted(const struct project *p)
@@ -175,6 +176,49 @@ follow(struct project *p, struct tally *t, bool running, struct err *e)
 	return tally_move(p, t, &to, e);
 }
 
+/* Files beyond what destination i has stored, as many as matter. */
+static int
+count_ahead(struct project *p, uint32_t i, uint32_t *out, struct err *e)
+{
+	struct position at = p->gone.at;
+	struct sealed_file f;
+	struct ack a;
+	int found = 1;
+
+	*out = 0;
+	if (ack_load(p->home, &p->destinations[i], &a, NULL) == 1 &&
+	    position_compare(&a.stored, &at) > 0)
+		at = a.stored;
+	while (*out < AHEAD_FILES && found == 1 &&
+	       position_compare(&at, &p->made.at) < 0) {
+		found = after(p, &at, &f, e);
+		at = f.at;
+		*out += found == 1;
+	}
+	return found < 0 ? -1 : 0;
+}
+
+int
+project_is_ahead(struct project *p, bool *out, struct err *e)
+{
+	uint32_t i, files;
+
+	*out = false;
+	if (p->projection.fold != FOLD_LAGGING)
+		return 0;
+	/* The fastest one decides: a dead one holds up nobody. */
+	for (i = 0; i < p->count; i++) {
+		if (p->jobs[i].state == JOB_NONE || p->jobs[i].from == 0)
+			continue;
+		if (count_ahead(p, i, &files, e) < 0)
+			return -1;
+		*out = files >= AHEAD_FILES;
+		if (!*out)
+			return 0;
+	}
+	return 0;
+}
+
 /* ---- removing ---- */
 
 static bool
@@ -298,10 +342,10 @@ project_note(struct project *p, bool now)
 	add_number(&n, "spool_bytes", alone ? 0 : p->made.kept - p->gone.kept);
 	add_number(&n, "sent_bytes", alone ? 0 : p->sent.kept - p->gone.kept);
 	add_number(&n, "copyin_bytes", p->made.copied - p->taken.copied);
-	add_number(&n, "transactions_in", p->transactions_in);
-	add_number(&n, "transactions_out", p->transactions_out);
-	add_number(&n, "bytes_in", p->bytes_in);
-	add_number(&n, "bytes_out", p->bytes_out);
+	add_number(&n, "transactions_in", p->sum.transactions_in);
+	add_number(&n, "transactions_out", p->sum.transactions_out);
+	add_number(&n, "bytes_in", p->sum.bytes_in);
+	add_number(&n, "bytes_out", p->sum.bytes_out);
 	add_number(&n, "updated_ns", clock_wall_ns());
 	if (projection_note_write(
 		p->home, &p->projection.stream, n.pairs, n.count, NULL) < 0)

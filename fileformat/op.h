@@ -64,6 +64,10 @@ enum {
 	    JOURNAL_INCOMPAT_ENCRYPTED | JOURNAL_INCOMPAT_BREAK,
 	JOURNAL_COMPAT_DENSE = 1u << 0, /* every number first..last is there */
 	JOURNAL_COMPAT_EPOCH_OPEN = 1u << 1, /* parent_* fields are set */
+	/* What was written over is left out: what lies between two entries is
+	 * no state that the volumes had, but where one is that no fold
+	 * crosses. */
+	JOURNAL_COMPAT_FOLDED = 1u << 2,
 };
 
 /* Volume kinds. */

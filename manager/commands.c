@@ -52,6 +52,7 @@ static const struct option_spec projection_add_options[] = {
     {"group", "GROUP", "the group that it is made from"},
     {"volume", "VOLUME", "takes this volume (repeat; default: all)"},
     {"range", "VOLUME:OFFSET+LENGTH", "takes this part of it (repeat)"},
+    {"fold", "within|lagging", "leaves out what is written over"},
     DRY_RUN,
     END,
 };

@@ -319,6 +319,168 @@ START_TEST(a_destination_that_comes_back_begins_with_its_base)
 }
 END_TEST
 
+/* ---- folding ---- */
+
+static uint8_t image[2][2][MIB];
+
+static void
+apply_file(struct sealed *from, const struct sealed_file *f, uint8_t (*to)[MIB])
+{
+	struct reader *r = NULL;
+	const uint8_t *data;
+	struct err e = {0};
+	struct iocb b;
+	int fd = -1;
+
+	ck_assert_int_eq(
+	    sealed_open_file(from, f->at.epoch_number, f->at.sequence, &fd, &e),
+	    1);
+	OK(reader_open(fd, "file", &r, &e));
+	OK(reader_verify(r, &k.home.key.pub, &e));
+	while (reader_next(r, &b, &data, &e) == 1)
+		if (b.op == OP_WRITE || b.op == OP_COPYIN)
+			memcpy(to[b.volume] + b.off, data, b.len);
+		else if (op_has_range(b.op))
+			memset(to[b.volume] + b.off, 0, b.len);
+	reader_close(r);
+	close(fd);
+}
+
+/* At the end of each projected file the content is what the group's own files
+ * lead to at the same transaction. Returns how many there are. */
+static uint64_t
+check_each_position(void)
+{
+	struct sealed_file f = {.at = {.epoch_number = 1}}, g = f;
+	struct err e = {0};
+	uint64_t files = 0;
+
+	memset(image, 0, sizeof(image));
+	while (sealed_after(
+		   &p->out, f.at.epoch_number, f.at.sequence, &f, &e) == 1) {
+		apply_file(&p->out, &f, image[0]);
+		while (g.at.last < f.at.last) {
+			ck_assert_int_eq(
+			    sealed_after(&s->sealed, g.at.epoch_number,
+				g.at.sequence, &g, &e),
+			    1);
+			apply_file(&s->sealed, &g, image[1]);
+		}
+		ck_assert_uint_eq(g.at.last, f.at.last);
+		ck_assert_mem_eq(image[0], image[1], sizeof(image[0]));
+		files++;
+	}
+	return files;
+}
+
+/* Writes to few places, and zeroes. */
+static void
+overwrite(int files)
+{
+	uint8_t data[8192];
+	uint64_t number;
+	struct err e = {0};
+	int i;
+
+	for (i = 0; i < 20 * files; i++) {
+		uint64_t off = 4096 * (rig_random(&seed) % 6);
+
+		rig_fill(data, sizeof(data), seed);
+		if (i % 7 == 6)
+			memset(data, 0, 4096);
+		ck_assert_int_eq(
+		    rig_write(&file[i % 2], data, sizeof(data), off), 8192);
+		if (i % 9 == 8)
+			OK(capture_control(
+			    c, OP_HEARTBEAT, NULL, 0, &number, &e));
+		if (i % 20 == 19)
+			seal();
+	}
+}
+
+START_TEST(folding_within_files_is_right_at_every_position)
+{
+	config.fold = FOLD_WITHIN;
+	project_close(p);
+	p = open_project();
+	base();
+	overwrite(8);
+	scribble(4);
+	project();
+	ck_assert_uint_eq(check_each_position(), kit_count(s->sealed.dir));
+	ck_assert(kit_replay(&k, p->out.dir));
+	/* What is copied in is not folded. */
+	ck_assert_uint_lt(
+	    p->sum.bytes_out - 2 * MIB, (p->sum.bytes_in - 2 * MIB) * 3 / 4);
+	ck_assert_uint_lt(p->sum.transactions_out, p->sum.transactions_in);
+}
+END_TEST
+
+START_TEST(folding_across_files_waits_for_the_destination)
+{
+	struct sealed_file was;
+	struct err e = {0};
+
+	config.fold = FOLD_LAGGING;
+	project_close(p);
+	p = open_project();
+	base();
+	for (int i = 0; i < 6; i++) {
+		overwrite(1);
+		project();
+	}
+	/* So many are under way, and no more are made. */
+	ck_assert_uint_eq(kit_count(p->out.dir), 4);
+	ck_assert(p->ahead);
+	was = p->tip;
+	overwrite(20);
+	acknowledge(0, &s->tip.at);
+	prune();
+	/* The source holds what is not projected. */
+	ck_assert_int_eq(sealed_look(&s->sealed, p->cursor.epoch_number,
+			     p->cursor.sequence + 1, &was, &e),
+	    1);
+	was = p->tip;
+	acknowledge(1, &p->tip.at);
+	project();
+	ck_assert_uint_eq(p->tip.at.last, s->tip.at.last);
+	ck_assert_uint_eq(p->tip.at.sequence, was.at.sequence + 1);
+	ck_assert_uint_eq(p->tip.first, was.at.last + 1);
+	/* 22 files of 20 writes each to few places; heartbeats between. */
+	ck_assert_uint_lt(
+	    p->tip.iocb_count, (p->tip.at.last - p->tip.first) * 2 / 3);
+	project_close(p);
+	p = open_project();
+	scribble(2);
+	project();
+	ck_assert_uint_eq(p->tip.at.last, s->tip.at.last);
+}
+END_TEST
+
+START_TEST(folding_across_files_is_right_at_every_position)
+{
+	struct ack a;
+
+	config.fold = FOLD_LAGGING;
+	project_close(p);
+	p = open_project();
+	base();
+	for (int i = 0; i < 12; i++) {
+		overwrite((int)(rig_random(&seed) % 4));
+		scribble((int)(rig_random(&seed) % 2));
+		project();
+		/* Not applied, so not pruned: all is to be compared. */
+		kit_fill_ack(&k, 1, &a);
+		a.stored = p->tip.at;
+		kit_save_ack(&k, 1, &a);
+	}
+	project();
+	ck_assert_uint_lt(check_each_position(), kit_count(s->sealed.dir));
+	ck_assert(kit_replay(&k, p->out.dir));
+	ck_assert_uint_eq(k.end.last, s->tip.at.last);
+}
+END_TEST
+
 /* ---- the map alone ---- */
 
 START_TEST(a_range_is_clipped_byte_by_byte)
@@ -404,6 +566,9 @@ main(void)
 	tcase_add_test(t, projected_files_go_when_their_destination_has_them);
 	tcase_add_loop_test(t, it_goes_on_whatever_fails, 0, 2);
 	tcase_add_test(t, a_destination_that_comes_back_begins_with_its_base);
+	tcase_add_test(t, folding_within_files_is_right_at_every_position);
+	tcase_add_test(t, folding_across_files_waits_for_the_destination);
+	tcase_add_test(t, folding_across_files_is_right_at_every_position);
 	suite_add_tcase(suite, t);
 	t = tcase_create("map");
 	tcase_add_test(t, a_range_is_clipped_byte_by_byte);

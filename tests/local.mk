@@ -16,6 +16,7 @@ UNIT_TESTS += \
 	tests/check_ack \
 	tests/check_codec \
 	tests/check_encrypted \
+	tests/check_fold \
 	tests/check_golden \
 	tests/check_header \
 	tests/check_iocb \

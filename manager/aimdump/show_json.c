@@ -35,6 +35,7 @@ identity(struct json *j, const struct journal_header *h)
 	json_number(j, "minor", h->minor);
 	json_text(j, "kind", journal_kind_name(h->kind));
 	json_bool(j, "dense", (h->compat & JOURNAL_COMPAT_DENSE) != 0);
+	json_bool(j, "folded", (h->compat & JOURNAL_COMPAT_FOLDED) != 0);
 	json_bool(
 	    j, "epoch_open", (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0);
 	json_bool(j, "break", (h->incompat & JOURNAL_INCOMPAT_BREAK) != 0);
