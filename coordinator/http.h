@@ -64,7 +64,8 @@ struct http_answer {
 	int status; /* 200...; 0: there is no answer, kind and text say why */
 	enum err_kind kind;
 	char text[400];
-	bool cut; /* the body was longer than `max`, or `max_file` */
+	bool again; /* asked a second time: the first may have been done */
+	bool cut;   /* the body was longer than `max`, or `max_file` */
 	uint32_t body_len;
 	uint64_t file_len;		   /* of what was written into fd */
 	char headers[HTTP_HEADERS_LIMIT];  /* "name: value\n", what fits */

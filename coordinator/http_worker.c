@@ -19,6 +19,7 @@
 struct slot {
 	CURL *curl;
 	bool busy;
+	bool again; /* it was asked once before */
 	int fd;
 	uint64_t off;
 	struct curl_slist *headers;
@@ -290,6 +291,7 @@ begin(struct worker *w, struct slot *t)
 	t->detail[0] = '\0';
 	t->write_trouble = (struct err){0};
 	t->busy = true;
+	t->again = false;
 	if (prepare(w, t, &e) == 0) {
 		if (curl_multi_add_handle(w->multi, t->curl) == CURLM_OK)
 			return true;
@@ -347,6 +349,30 @@ settle(struct worker *w, struct slot *t, CURLcode code)
 	http_curl_explain(w->setup, code, t->detail, a);
 }
 
+/*
+ * Servers end a connection after so many requests (nginx: 1000, with HTTP/2 as
+ * well), at worst while the next are under way; libcurl asks again by itself
+ * only where it is sure that nothing was taken. Every request of ours may be
+ * asked twice; a caller whom the difference concerns sees `again`.
+ */
+static bool
+ask_again(struct worker *w, struct slot *t, CURLcode code)
+{
+	long status = 0;
+
+	if (t->again ||
+	    (code != CURLE_HTTP2 && code != CURLE_HTTP2_STREAM &&
+		code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR &&
+		code != CURLE_GOT_NOTHING) ||
+	    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status) !=
+		CURLE_OK ||
+	    status != 0)
+		return false;
+	t->again = t->answer.again = true;
+	t->off = t->headers_len = 0;
+	return curl_multi_add_handle(w->multi, t->curl) == CURLM_OK;
+}
+
 static bool
 send_done(struct worker *w)
 {
@@ -364,6 +390,8 @@ send_done(struct worker *w)
 		t = (struct slot *)(void *)mine;
 		code = m->data.result; /* goes with the message */
 		(void)curl_multi_remove_handle(w->multi, t->curl);
+		if (ask_again(w, t, code))
+			continue;
 		settle(w, t, code);
 		if (!send_answer(w, t))
 			return false;

@@ -188,6 +188,10 @@ go_on(struct https_transport *t, struct upload *u, const struct http_answer *a,
 		/* 412: the name is taken, and stays as it is. */
 		if (https_is_success(a) || a->status == 412)
 			return 1;
+		/* It was moved the first time it seems; sent again, the name
+		 * is found to be taken, or not. */
+		if (a->status == 404 && a->again)
+			return begin_put(t, u, e);
 		return http_explain(&t->setup, a, "rename", e);
 	}
 	return err_set(e, ERR_FATAL, "an upload without a step");
