@@ -22,7 +22,8 @@ done
 # Beside it, without TLS: what asks for a token, and what sends elsewhere.
 PLAIN=$((20000 + RANDOM % 40000))
 # shellcheck disable=SC2034 # for nginx_start
-NGINX_MORE="server {
+# It ends a connection after so many requests, whatever is under way.
+NGINX_MORE="keepalive_requests 25; server {
 	listen 127.0.0.1:$PLAIN; root $LANDING; dav_methods PUT MKCOL MOVE;
 	client_max_body_size 100k;
 	location /incoming { if (\$http_authorization != 'Bearer a.token') {
@@ -55,6 +56,16 @@ done
 [ -z "$(find "$IN" -name '.*.part')" ] || fail "temporary names are left"
 grep -q '^HTTP/2.0 MOVE 20' "$T/nginx/access.log" || fail "no HTTP/2"
 ! grep -q '^HTTP/1' "$T/nginx/access.log" || fail "HTTP/1 was spoken"
+
+say "the server ends connections while requests are under way"
+for ((i = 1001; i <= 1600; i++)); do
+	echo "$i" >"$T/files/$(name $i)"
+done
+must with "${ALL[@]}" -- put "$FOLDER" "$T"/files/00000001-0000000000000[3-6]*
+for ((i = 1001; i <= 1600; i++)); do
+	same "$T/files/$(name $i)" "$IN/$(name $i)"
+	rm "$T/files/$(name $i)" "$IN/$(name $i)"
+done
 
 say "the environment has no say"
 rm "$IN/$(name 1)"
