@@ -216,6 +216,22 @@ struct capture_req {
  */
 int64_t capture_submit(struct capture *c, const struct capture_req *req);
 
+/*
+ * Flags of open files (O_APPEND, O_DIRECT) that processes share: whoever
+ * changes those of a volume says so before and after, or that somebody may
+ * change them from now on without saying so. What was learnt of them holds
+ * while capture_flags_changes is the same and was steady.
+ */
+enum capture_flags {
+	CAPTURE_FLAGS_BEGIN,
+	CAPTURE_FLAGS_END,
+	CAPTURE_FLAGS_GIVEN, /* for good */
+};
+void capture_flags_change(struct capture *c, enum capture_flags what);
+uint64_t capture_flags_changes(const struct capture *c);
+/* False as long as a change is under way, or its maker was killed in it. */
+bool capture_flags_are_steady(uint64_t changes);
+
 /* (*) Notes that a flush of the volume has succeeded, in the stream. */
 int capture_flushed(struct capture *c, uint32_t volume);
 

@@ -500,6 +500,7 @@ begin_boot(struct capture *c, const uint8_t *boot, struct err *e)
 			atomic_store(&ctl->segment[i].place, PLACE_ABSENT);
 	atomic_store(&ctl->waiting, 0);
 	atomic_store(&ctl->listening, 0);
+	atomic_store(&ctl->flag_changes, 0);
 	/* Device numbers may change with a boot, numbers of inodes do not. */
 	for (i = 0; i < c->volume_count; i++)
 		if (ctl->volume[i].kind == VOLUME_FILE)

@@ -126,6 +126,7 @@ struct control {
 	_Atomic uint32_t oldest; /* segment; NONE: there is none */
 	_Atomic uint32_t top;	 /* no place from here on is HERE */
 	_Alignas(64) _Atomic uint64_t idle_next; /* while there is no segment */
+	_Atomic uint64_t flag_changes;		 /* capture_flags_changes */
 
 	/* the sealer's and the settlers' */
 	_Alignas(64) _Atomic uint64_t settled; /* all below are finished */

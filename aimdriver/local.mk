@@ -27,6 +27,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/control.c aimdriver/control.h \
 	aimdriver/expand.c \
 	aimdriver/extent.c \
+	aimdriver/flags.c \
 	aimdriver/lock.c \
 	aimdriver/range.c \
 	aimdriver/rebuild.c \

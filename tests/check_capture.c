@@ -386,6 +386,30 @@ START_TEST(sizes_are_those_of_the_next_transaction)
 }
 END_TEST
 
+/* Two at once, and one whose maker is killed in it. */
+START_TEST(changes_of_flags_are_counted_in_all_processes)
+{
+	uint64_t was;
+
+	begin(1, MIB);
+	was = capture_flags_changes(sealer);
+	ck_assert(capture_flags_are_steady(was));
+	capture_flags_change(writer, CAPTURE_FLAGS_BEGIN);
+	ck_assert(!capture_flags_are_steady(capture_flags_changes(sealer)));
+	capture_flags_change(sealer, CAPTURE_FLAGS_BEGIN);
+	capture_flags_change(writer, CAPTURE_FLAGS_END);
+	ck_assert(!capture_flags_are_steady(capture_flags_changes(writer)));
+	capture_flags_change(sealer, CAPTURE_FLAGS_END);
+	ck_assert(capture_flags_are_steady(capture_flags_changes(writer)));
+	ck_assert_uint_ne(capture_flags_changes(writer), was);
+	capture_flags_change(writer, CAPTURE_FLAGS_GIVEN);
+	capture_flags_change(writer, CAPTURE_FLAGS_BEGIN);
+	capture_flags_change(writer, CAPTURE_FLAGS_END);
+	ck_assert(!capture_flags_are_steady(capture_flags_changes(sealer)));
+	end();
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -410,6 +434,7 @@ suite(void)
 	tcase_add_test(t, a_writer_waits_until_there_is_room);
 	tcase_add_test(t, the_copy_is_aligned_for_direct_writes);
 	tcase_add_test(t, sizes_are_those_of_the_next_transaction);
+	tcase_add_test(t, changes_of_flags_are_counted_in_all_processes);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -104,7 +104,8 @@ static const long writes[] = {SYS_write, SYS_pwrite64, SYS_writev, SYS_pwritev,
     SYS_pwritev2, SYS_ftruncate, SYS_truncate, SYS_fallocate,
     SYS_copy_file_range, SYS_sendfile, SYS_splice, SYS_io_submit,
     SYS_io_uring_setup, SYS_creat, SYS_openat2, SYS_dup, SYS_dup2, SYS_dup3,
-    SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd};
+    SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd, SYS_memfd_create, SYS_sendmsg,
+    SYS_sendmmsg};
 enum { WRITES = sizeof(writes) / sizeof(writes[0]) };
 
 START_TEST(a_write_is_trapped_unless_it_comes_from_the_page)
@@ -158,11 +159,14 @@ START_TEST(an_open_is_trapped_when_it_truncates_or_may_write)
 }
 END_TEST
 
-START_TEST(a_duplicate_is_trapped)
+START_TEST(a_duplicate_or_change_of_flags_is_trapped)
 {
 	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_DUPFD), TRAP);
 	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_DUPFD_CLOEXEC), TRAP);
 	ck_assert_int_eq(ask(SYS_fcntl, FILTER_GATE + 2, 1, F_DUPFD), ALLOW);
+	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_SETFL), TRAP);
+	ck_assert_int_eq(ask(SYS_fcntl, FILTER_GATE + 2, 1, F_SETFL), ALLOW);
+	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_GETFL), ALLOW);
 	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_SETFD), ALLOW);
 	ck_assert_int_eq(ask(SYS_fcntl, OUTSIDE, 1, F_SETLKW), ALLOW);
 	ck_assert_int_eq(ask(SYS_fanotify_init, OUTSIDE, 1, O_RDWR), TRAP);
@@ -240,8 +244,9 @@ START_TEST(a_request_is_trapped_when_it_writes)
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x40305839), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0xc028660f), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x2285), TRAP);
-	/* XFS_IOC_OPEN_BY_HANDLE */
+	/* XFS_IOC_OPEN_BY_HANDLE, VFIO_GROUP_GET_DEVICE_FD */
 	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0xc038586b), TRAP);
+	ck_assert_int_eq(ask(SYS_ioctl, OUTSIDE, 1, 0x3b6a), TRAP);
 	ck_assert_int_eq(
 	    ask(SYS_ioctl, OUTSIDE, 1, SECCOMP_IOCTL_NOTIF_ADDFD), TRAP);
 	ck_assert_int_eq(ask(SYS_ioctl, FILTER_GATE + 2, 1, FICLONE), ALLOW);
@@ -270,7 +275,7 @@ main(void)
 	    t, a_write_is_trapped_unless_it_comes_from_the_page, 0, WRITES);
 	tcase_add_test(t, all_other_calls_are_let_through);
 	tcase_add_test(t, an_open_is_trapped_when_it_truncates_or_may_write);
-	tcase_add_test(t, a_duplicate_is_trapped);
+	tcase_add_test(t, a_duplicate_or_change_of_flags_is_trapped);
 	tcase_add_test(t, a_process_that_shares_half_is_trapped);
 	tcase_add_test(t, without_patches_no_open_is_trapped);
 	tcase_add_test(t, a_mapping_is_trapped_when_it_is_shared_and_of_a_file);

@@ -163,7 +163,8 @@ tests_preload_calls_SOURCES = tests/preload_calls.c tests/preload_calls.h \
 tests_preload_calls_LDADD = -lpthread -ldl
 noinst_PROGRAMS += tests/preload_inline
 tests_preload_inline_SOURCES = tests/preload_inline.c \
-	tests/preload_inline.h tests/preload_inline_numbers.c
+	tests/preload_inline.h tests/preload_inline_known.c \
+	tests/preload_inline_numbers.c
 tests_preload_inline_CFLAGS = $(AIM_CFLAGS) -fexceptions
 tests_preload_inline_LDADD = -lpthread
 EXTRA_DIST += docs/capture.md tests/driver.sh \

@@ -260,13 +260,44 @@ shares(void)
 	shared_numbers(path);
 }
 
+static void
+keeps(void)
+{
+	kept_numbers(path);
+}
+
+static void
+flags(void)
+{
+	shared_flags(path);
+}
+
+static void
+sets(void)
+{
+	sets_flags(atoi(arguments[0]));
+}
+
+static void
+sends_it(void)
+{
+	sends(path, atoi(arguments[0]));
+}
+
+static void
+takes_it(void)
+{
+	takes(path);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } all[] = {{"writes", writes}, {"truncates", truncates}, {"copies", copies},
     {"ring", ring}, {"maps", maps}, {"gives", gives}, {"handlers", handlers},
     {"threads", threads}, {"cancels", cancels}, {"replaces", replaces},
-    {"shares", shares}, {"execs", execs}};
+    {"shares", shares}, {"execs", execs}, {"keeps", keeps}, {"flags", flags},
+    {"sets", sets}, {"sends", sends_it}, {"takes", takes_it}};
 
 int
 main(int argc, char **argv)

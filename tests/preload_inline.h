@@ -30,4 +30,12 @@ inline_call(long nr, long a, long b, long c, long d, long e, long f)
 void numbers(const char *path);
 void shared_numbers(const char *path);
 
+/* preload_inline_known.c: what was known of `path` ceases to be so. */
+void kept_numbers(const char *path);
+void shared_flags(const char *path);
+void sets_flags(int flags);
+/* Sends it to who takes() at `socket`, or tells him to use his own. */
+void sends(const char *path, int how);
+void takes(const char *socket);
+
 #endif

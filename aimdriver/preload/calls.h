@@ -36,6 +36,10 @@ int px_dup2(int, int);
 int px_dup3(int, int, int);
 int px_fcntl(int, int, ...);
 long px_dup_number(int fd, int command, long arg); /* -errno */
+long px_set_flags(int fd, long flags);		   /* -errno */
+int px_memfd_create(const char *, unsigned);
+ssize_t px_sendmsg(int, const struct msghdr *, int);
+int px_sendmmsg(int, struct mmsghdr *, unsigned, int);
 ssize_t px_recvmsg(int, struct msghdr *, int);
 int px_recvmmsg(int, struct mmsghdr *, unsigned, int, struct timespec *);
 int px_fsync(int);

@@ -9,9 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { CONTROL_MAX = 1 << 20 }; /* the kernel takes less */
 
 /* The range of numbers in which our own are; found once. */
 static void
@@ -52,6 +55,7 @@ EXPORT(int, close, (int fd))
 
 	if (unlikely(px_owns(fd)))
 		return (int)ret(-EBADF);
+	px_unknown(fd);
 	r = px_block(SYS_close, fd, 0, 0, 0, 0, 0);
 	if (unlikely(std(fd)))
 		px_stdio_check();
@@ -151,6 +155,21 @@ px_dup_number(int fd, int command, long arg)
 	return r;
 }
 
+/* Whoever has noted the flags of a volume's open file asks again. */
+long
+px_set_flags(int fd, long flags)
+{
+	struct px_target t;
+	long r;
+
+	if (!px_find(fd, &t))
+		return raw3(SYS_fcntl, fd, F_SETFL, flags);
+	capture_flags_change(t.group, CAPTURE_FLAGS_BEGIN);
+	r = raw3(SYS_fcntl, fd, F_SETFL, flags);
+	capture_flags_change(t.group, CAPTURE_FLAGS_END);
+	return r;
+}
+
 /* F_GETOWN may be a negative group, which the plain call cannot tell from an
  * error: asked as libc does. */
 static long
@@ -181,6 +200,8 @@ EXPORT(int, fcntl, (int fd, int command, ...))
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
 		return (int)ret(px_dup_number(fd, command, arg));
+	case F_SETFL:
+		return (int)ret(px_set_flags(fd, arg));
 	default:
 		return (int)ret(raw3(SYS_fcntl, fd, command, arg));
 	}
@@ -224,3 +245,75 @@ EXPORT(int, recvmmsg,
 		px_forget_all();
 	return (int)ret(r);
 }
+
+/* Memory that can be written to at a place. */
+EXPORT(int, memfd_create, (const char *name, unsigned flags))
+{
+	bool counted = px_install();
+
+	return (int)ret(px_installed(
+	    counted, raw2(SYS_memfd_create, (long)name, (long)flags)));
+}
+
+/* ---- descriptors for others ---- */
+
+/* Who gets a volume's may change the flags of its open file. */
+static void
+look_at_rights(const struct cmsghdr *c)
+{
+	size_t len = c->cmsg_len - CMSG_LEN(0);
+	struct px_target t;
+	int fd;
+
+	for (size_t at = 0; at + sizeof(fd) <= len; at += sizeof(fd)) {
+		memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+		if (px_find(fd, &t))
+			capture_flags_change(t.group, CAPTURE_FLAGS_GIVEN);
+	}
+}
+
+/* What cannot be read the kernel will refuse. */
+static void
+look_into(const struct msghdr *message)
+{
+	struct iovec head = {(void *)(uintptr_t)message, sizeof(*message)};
+	struct iovec control;
+	struct msghdr m;
+	uint64_t total;
+
+	if (px_readable(&head, 1, sizeof(m), &total) < (int64_t)sizeof(m))
+		return;
+	memcpy(&m, message, sizeof(m));
+	control = (struct iovec){m.msg_control, m.msg_controllen};
+	if (m.msg_controllen == 0 || m.msg_controllen > CONTROL_MAX ||
+	    px_readable(&control, 1, CONTROL_MAX, &total) <
+		(int64_t)m.msg_controllen)
+		return;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
+	     c = CMSG_NXTHDR(&m, c)) {
+		uint64_t left = m.msg_controllen -
+				(uint64_t)((char *)c - (char *)m.msg_control);
+
+		if (c->cmsg_len < sizeof(*c) || c->cmsg_len > left)
+			return;
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			look_at_rights(c);
+	}
+}
+
+EXPORT(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags))
+{
+	if (px_on())
+		look_into(m);
+	return ret(px_block(SYS_sendmsg, fd, (long)m, flags, 0, 0, 0));
+}
+ALIAS(__sendmsg, sendmsg);
+
+EXPORT(int, sendmmsg, (int fd, struct mmsghdr *list, unsigned count, int flags))
+{
+	for (unsigned i = 0; px_on() && i < count && i < UIO_MAXIOV; i++)
+		look_into(&list[i].msg_hdr);
+	return (int)ret(
+	    px_block(SYS_sendmmsg, fd, (long)list, count, flags, 0, 0));
+}
+ALIAS(__sendmmsg, sendmmsg);

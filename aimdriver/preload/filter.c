@@ -112,13 +112,15 @@ by_number(struct program *p)
 		if_equal(p, writes[i], TO_GATE, 0);
 }
 
-/* What gives a descriptor that may write, or makes threads or processes have
- * tables of descriptors that known.c would not know of. */
+/* What gives a descriptor that may write, or gives one to others, or changes
+ * what an open file does, or makes threads or processes have tables of
+ * descriptors that known.c would not know of. */
 static void
 by_installing(struct program *p)
 {
 	static const uint16_t gives[] = {SYS_dup, SYS_dup2, SYS_dup3,
-	    SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd};
+	    SYS_recvmsg, SYS_recvmmsg, SYS_pidfd_getfd, SYS_memfd_create,
+	    SYS_sendmsg, SYS_sendmmsg};
 
 	for (size_t i = 0; i < sizeof(gives) / sizeof(gives[0]); i++)
 		if_equal(p, gives[i], TO_GATE, 0);
@@ -126,8 +128,9 @@ by_installing(struct program *p)
 	if_bits(p, SYS_close_range, 2, CLOSE_RANGE_UNSHARE);
 	/* Reading from it gives descriptors of files. */
 	if_bits(p, SYS_fanotify_init, 1, O_ACCMODE);
-	if_equal(p, SYS_fcntl, 0, 3);
+	if_equal(p, SYS_fcntl, 0, 4);
 	load(p, argument(1));
+	if_equal(p, F_SETFL, TO_GATE, 0);
 	if_equal(p, F_DUPFD, TO_GATE, 0);
 	if_equal(p, F_DUPFD_CLOEXEC, TO_GATE, TO_ALLOW);
 	/* What it is to share lies in memory; libc takes the older call then.
@@ -148,7 +151,7 @@ by_argument(struct program *p, enum filter_kind kind)
 	static const uint32_t requests[] = {FICLONE, FICLONERANGE, BLKDISCARD,
 	    BLKSECDISCARD, BLKZEROOUT, LOOP_SET_FD, LOOP_CHANGE_FD,
 	    LOOP_CONFIGURE, UNRESERVE, UNRESERVE_64, ZERO_SPACE, MOVE_EXTENT,
-	    SG_IO, FILTER_XFS_OPEN, FILTER_ADD_FD};
+	    SG_IO, FILTER_XFS_OPEN, FILTER_VFIO_DEVICE, FILTER_ADD_FD};
 	const uint8_t count = sizeof(requests) / sizeof(requests[0]);
 	const uint32_t open_flags =
 	    kind >= FILTER_INSTALLS ? O_TRUNC | O_ACCMODE : O_TRUNC;

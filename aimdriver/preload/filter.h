@@ -13,9 +13,10 @@
 /* In siginfo's si_errno: that the trap is ours. */
 #define FILTER_OURS 0xa1d
 
-/* Requests by which descriptors come: XFS' way to open, and that by which a
- * supervisor puts one into another process. */
+/* Requests by which descriptors come: XFS' way to open, VFIO's devices, and
+ * that by which a supervisor puts one into another process. */
 #define FILTER_XFS_OPEN 0xc038586bU
+#define FILTER_VFIO_DEVICE 0x3b6aU
 #define FILTER_ADD_FD 0x40182103U
 
 enum { FILTER_MAX = 160 };
@@ -24,7 +25,7 @@ enum { FILTER_MAX = 160 };
 enum filter_kind {
 	FILTER_WRITES,
 	FILTER_OPENS,	 /* also what opens with O_TRUNC */
-	FILTER_INSTALLS, /* also what gives a descriptor that may write */
+	FILTER_INSTALLS, /* also what known.c minds */
 };
 
 /* Fills in the program, returns its length. */

@@ -92,6 +92,7 @@ px_is_clean(long error)
 {
 	switch (-error) {
 	case EBADF:
+	case ESPIPE:
 	case EINVAL:
 	case EFBIG:
 	case EPERM:

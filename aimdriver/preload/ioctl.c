@@ -185,7 +185,8 @@ dispatch(int fd, unsigned long request, void *arg)
 	request &= 0xffffffffUL;
 	if (is_harmless(request) || px_self.inside > 0)
 		return raw3(SYS_ioctl, fd, (long)request, (long)arg);
-	if (request == FILTER_XFS_OPEN || request == FILTER_ADD_FD)
+	if (request == FILTER_XFS_OPEN || request == FILTER_VFIO_DEVICE ||
+	    request == FILTER_ADD_FD)
 		return give(fd, request, arg);
 	if (unlikely(is_loop_over_ours(request, arg)))
 		return -EBUSY;

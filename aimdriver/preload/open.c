@@ -52,7 +52,7 @@ px_openat_raw(int dir, const char *path, int flags, mode_t mode)
 		fd = px_block(
 		    SYS_openat, dir, (long)path, flags, (long)mode, 0, 0);
 	if (writes)
-		(void)px_installed(counted, fd);
+		(void)px_opened(counted, fd);
 	if (unlikely(fd >= 0 && fd <= 2))
 		px_stdio_check();
 	return fd;

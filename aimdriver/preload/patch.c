@@ -77,6 +77,9 @@ static const struct wrapper {
     {"fcntl64", SYS_fcntl, OURS(fcntl)},
     {"recvmsg", SYS_recvmsg, OURS(recvmsg)},
     {"recvmmsg", SYS_recvmmsg, OURS(recvmmsg)},
+    {"sendmsg", SYS_sendmsg, OURS(sendmsg)},
+    {"sendmmsg", SYS_sendmmsg, OURS(sendmmsg)},
+    {"memfd_create", SYS_memfd_create, OURS(memfd_create)},
 #undef OURS
 };
 enum { WRAPPERS = sizeof(wrappers) / sizeof(wrappers[0]) };

@@ -64,9 +64,14 @@ struct px_thread {
 extern __thread struct px_thread px_self
     __attribute__((tls_model("initial-exec")));
 
+enum { PX_GROUPS = 1024 };
+
 struct px_target {
 	struct capture *group;
+	uint32_t index; /* the group's */
 	uint32_t volume;
+	long flags;    /* of the open file; -1: to be asked for */
+	uint64_t word; /* known.c's; 0: it was asked */
 	struct stat st;
 };
 
@@ -77,12 +82,16 @@ bool px_find(int fd, struct px_target *t);
 /* The same for a name; `flags` as fstatat(2). */
 bool px_find_at(int dir, const char *path, int flags, struct px_target *t);
 bool px_find_stat(const struct stat *st, struct px_target *t);
+/* Is the descriptor this volume? Also inside. */
+bool px_is_volume(int fd, const struct px_target *t);
 uint32_t px_groups(void);
 struct capture *px_group(uint32_t i);
 /* Are we a child that runs in its parent's memory (posix_spawn's)? */
 bool px_is_guest(void);
 /* Neither that, nor a child of fork that is not yet up to date. */
 bool px_is_settled(void);
+/* Then: our process' number. */
+uint32_t px_pid(void);
 /* Is it one of the driver's own descriptors? */
 bool px_owns(int fd);
 void px_check_partition(const struct stat *st);
@@ -105,13 +114,18 @@ px_find_written(int fd, struct px_target *t)
 
 /* ---- known.c: descriptors that need not be asked about ---- */
 
-enum { PX_NUMBERS = 1000 }; /* the first ones */
+enum {
+	PX_NUMBERS = 1000, /* the first ones */
+	PX_EPOCH_SHIFT = 30,
+};
 
 struct px_known {
 	_Atomic uint32_t installing; /* calls in progress */
-	_Atomic uint64_t epoch;	     /* even; a new one forgets all */
-	/* epoch + 1: no volume. Even: not known, each time another one. */
+	_Atomic uint64_t epoch;	     /* shifted; a new one forgets all */
+	/* epoch + 1: no volume. All else: known.c. */
 	_Atomic uint64_t is[PX_NUMBERS];
+	_Atomic uint32_t opener[PX_NUMBERS]; /* the process; 0: not opened */
+	_Atomic uint64_t flags_seen[PX_GROUPS];
 };
 extern struct px_known *_Atomic px_known;
 /* Numbers were remembered here to begin with, and will be again in a program
@@ -124,14 +138,20 @@ void px_known_start(void);
 void px_forget(void);
 /* All descriptors are asked about again. */
 void px_forget_all(void);
+/* The number is about to be closed, or may mean something else. */
+void px_unknown(int fd);
 /* Around a call that puts a descriptor in place that may write: */
 bool px_install(void);
 /* `fd` may be an error; returns it. */
 long px_installed(bool counted, long fd);
+/* The same of one that this process alone has: an open. */
+long px_opened(bool counted, long fd);
 bool px_ask(int fd, struct px_target *t);
+/* Does what px_ask has said still hold? Inside, right before the write. */
+bool px_still_is(int fd, const struct px_target *t);
 
-/* px_find_written for calls that only write: nothing is asked when the answer
- * is known to be no. */
+/* px_find_written for calls that only write, at a place: nothing is asked when
+ * the answer is known. A write that fails is to ask again (px_unknown). */
 static inline bool
 px_writes_to(int fd, struct px_target *t)
 {

@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 enum { NOT_STARTED = 0, STARTING, READY };
-enum { GROUPS_MAX = 1024 };
 
 __thread struct px_thread px_self;
 char px_home[4096];
@@ -120,8 +119,8 @@ attach_one(const char *name)
 
 	if (uuid_parse(name, &id, NULL) < 0)
 		return;
-	if (group_count == GROUPS_MAX)
-		px_die(125, "more than %d groups in %s", GROUPS_MAX, px_home);
+	if (group_count == PX_GROUPS)
+		px_die(125, "more than %d groups in %s", PX_GROUPS, px_home);
 	if (capture_attach(
 		px_home, &id, CAPTURE_WRITER, &groups[group_count], &e) < 0)
 		px_die(125, "capture could not start in %s: %s", px_program(),
@@ -143,7 +142,7 @@ attach_all(void)
 		    "capture could not start in %s: %s: %s; is AIM_HOME the "
 		    "home of a site?",
 		    px_program(), path, strerror(errno));
-	groups = calloc(GROUPS_MAX, sizeof(struct capture *));
+	groups = calloc(PX_GROUPS, sizeof(struct capture *));
 	if (groups == NULL)
 		px_die(125, "capture could not start: no memory");
 	while ((d = readdir(dir)) != NULL)
@@ -294,7 +293,10 @@ px_find_stat(const struct stat *st, struct px_target *t)
 				    "nobody would notice its death in a write",
 				    px_program());
 			t->group = groups[i];
+			t->index = i;
 			t->volume = (uint32_t)v;
+			t->flags = -1;
+			t->word = 0;
 			return true;
 		}
 	}
@@ -370,6 +372,16 @@ px_find(int fd, struct px_target *t)
 }
 
 bool
+px_is_volume(int fd, const struct px_target *t)
+{
+	struct stat st;
+
+	return look_at(fd, &st) == 0 &&
+	       (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) &&
+	       capture_volume_find(t->group, &st) == (int)t->volume;
+}
+
+bool
 px_find_at(int dir, const char *path, int flags, struct px_target *t)
 {
 	long r;
@@ -395,6 +407,12 @@ bool
 px_is_settled(void)
 {
 	return atomic_load(same_process) != 0 && !px_is_guest();
+}
+
+uint32_t
+px_pid(void)
+{
+	return (uint32_t)atomic_load(&own_pid);
 }
 
 uint32_t

@@ -278,9 +278,12 @@ by_number(long nr, const struct px_args *x, long *r)
 		*r = px_dup3((int)x->a, (int)x->b, (int)x->c);
 		return true;
 	case SYS_fcntl:
-		if ((int)x->b != F_DUPFD && (int)x->b != F_DUPFD_CLOEXEC)
+		if ((int)x->b == F_SETFL)
+			*r = ret(px_set_flags((int)x->a, x->c));
+		else if ((int)x->b == F_DUPFD || (int)x->b == F_DUPFD_CLOEXEC)
+			*r = ret(px_dup_number((int)x->a, (int)x->b, x->c));
+		else
 			return false;
-		*r = ret(px_dup_number((int)x->a, (int)x->b, x->c));
 		return true;
 	case SYS_recvmsg:
 		*r = px_recvmsg((int)x->a, (void *)x->b, (int)x->c);
@@ -288,6 +291,16 @@ by_number(long nr, const struct px_args *x, long *r)
 	case SYS_recvmmsg:
 		*r = px_recvmmsg((int)x->a, (void *)x->b, (unsigned)x->c,
 		    (int)x->d, (void *)x->e);
+		return true;
+	case SYS_sendmsg:
+		*r = px_sendmsg((int)x->a, (const void *)x->b, (int)x->c);
+		return true;
+	case SYS_sendmmsg:
+		*r = px_sendmmsg(
+		    (int)x->a, (void *)x->b, (unsigned)x->c, (int)x->d);
+		return true;
+	case SYS_memfd_create:
+		*r = px_memfd_create((const char *)x->a, (unsigned)x->b);
 		return true;
 	case SYS_pidfd_getfd:
 		*r = take_from(x);

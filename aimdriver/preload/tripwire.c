@@ -41,7 +41,7 @@ static const uint8_t gate[] = {0x0f, 0x05, 0xc3}; /* syscall; ret */
 static volatile bool probing, tripped;
 
 /* A call that is not made through the gate, and does nothing: a write, or a
- * duplicate, of descriptor -1. */
+ * duplicate, of descriptor -1, or a file with a bad name. */
 static bool
 is_armed(long nr)
 {
@@ -125,7 +125,8 @@ px_tripwire_start(void)
 		px_die(125,
 		    "capture could not start in %s: the tripwire does not work",
 		    px_program());
-	if (is_armed(SYS_dup3))
+	/* An older filter may be there. */
+	if (is_armed(SYS_dup3) && is_armed(SYS_memfd_create))
 		px_known_start();
 }
 

@@ -23,10 +23,12 @@
 #define RWF_OURS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 struct write_call {
+	const struct px_target *target;
 	int fd, rwf, iov_count;
 	const struct iovec *iov;
 	bool advance; /* the position follows */
 	bool direct;
+	bool gone; /* the descriptor is another file's by now */
 };
 
 static int64_t
@@ -40,9 +42,14 @@ locate(void *ctx)
 static bool
 interrupted(void *ctx)
 {
-	const struct write_call *w = ctx;
+	struct write_call *w = ctx;
 
-	return px_self.deferred || (w->rwf & RWF_NOWAIT) != 0;
+	if (px_self.deferred || (w->rwf & RWF_NOWAIT) != 0)
+		return true;
+	w->gone = !px_still_is(w->fd, w->target);
+	if (w->gone)
+		px_self.interrupts = true; /* or it would be made again */
+	return w->gone;
 }
 
 /* Bytes `done` to `done + len` of the caller's own buffers, as much as fits
@@ -111,10 +118,14 @@ static int64_t
 issue(void *ctx, const void *data, uint64_t len, uint64_t off, uint64_t done,
     bool *clean)
 {
-	const struct write_call *w = ctx;
+	struct write_call *w = ctx;
 	uint64_t put_len = 0;
 	long r = 0;
 
+	w->gone = !px_still_is(w->fd, w->target);
+	*clean = w->gone;
+	if (w->gone)
+		return -EBADF;
 	while (put_len < len) {
 		struct iovec iov[16];
 		int n = 1;
@@ -178,13 +189,12 @@ plain(int fd, const struct iovec *iov, int count, int64_t off, int rwf)
 	return raw6(SYS_pwritev2, fd, (long)iov, count, (long)off, 0, rwf);
 }
 
-/* off -1: at the position. */
-int64_t
-px_write_raw(const struct px_target *t, int fd, const struct iovec *iov,
-    int count, int64_t off, int rwf)
+static int64_t
+write_once(const struct px_target *t, int fd, const struct iovec *iov,
+    int count, int64_t off, int rwf, bool *gone)
 {
-	long fl = raw3(SYS_fcntl, fd, F_GETFL, 0);
-	struct write_call w = {.fd = fd, .rwf = rwf, .iov = iov};
+	long fl = t->flags >= 0 ? t->flags : raw3(SYS_fcntl, fd, F_GETFL, 0);
+	struct write_call w = {.target = t, .fd = fd, .rwf = rwf, .iov = iov};
 	struct capture_req req = {.volume = t->volume, .op = OP_WRITE};
 	uint64_t total = 0;
 	int64_t len, r;
@@ -222,7 +232,46 @@ px_write_raw(const struct px_target *t, int fd, const struct iovec *iov,
 	req.issue = issue;
 	req.interrupted = interrupted;
 	r = px_submit(t, &req);
+	*gone = w.gone;
 	return r == -EINTR && (rwf & RWF_NOWAIT) != 0 ? -EAGAIN : r;
+}
+
+/* What was remembered of the descriptor may be out of date; then nothing has
+ * been written. */
+static int64_t __attribute__((noinline))
+write_again(const struct px_target *was, int fd, const struct iovec *iov,
+    int count, int64_t off, int rwf, bool gone, int64_t error)
+{
+	struct px_target t = *was;
+
+	for (;;) {
+		struct capture *group = t.group;
+		uint32_t volume = t.volume;
+
+		px_unknown(fd);
+		if (!px_ask(fd, &t))
+			return px_block(SYS_pwritev2, fd, (long)iov, count,
+			    (long)off, 0, rwf);
+		if (!gone && t.group == group && t.volume == volume)
+			return error;
+		gone = false;
+		error = write_once(&t, fd, iov, count, off, rwf, &gone);
+		if (error >= 0 || t.word == 0)
+			return error;
+	}
+}
+
+/* off -1: at the position. */
+int64_t
+px_write_raw(const struct px_target *t, int fd, const struct iovec *iov,
+    int count, int64_t off, int rwf)
+{
+	bool gone = false;
+	int64_t r = write_once(t, fd, iov, count, off, rwf, &gone);
+
+	if (likely(r >= 0) || t->word == 0)
+		return r;
+	return write_again(t, fd, iov, count, off, rwf, gone, r);
 }
 
 static ssize_t

@@ -67,8 +67,28 @@ said() { grep -q "^aim: .*$1" "$T/err" || wrong "it does not say \"$1\""; }
 head -c 1500000 /dev/urandom >"$T/seed"
 
 for call in writes truncates copies handlers threads cancels replaces \
-	shares; do
+	shares keeps flags; do
 	same_as_plain $call
+done
+
+# ---- somebody who is not captured has the open file ----
+# outsider COMMAND...: beside it, with the same number 9.
+outsider() {
+	rm -f socket
+	"$INLINE" takes socket 9<>v >/dev/null || return 1
+	"$@" 9<>v
+}
+
+# By name, by instruction, as one of several; -1: it was there before.
+for how in -1 0 1 2; do
+	fresh
+	(cd "$T/a" && outsider "$INLINE" sends v $how) >"$T/out.a" ||
+		wrong "sends $how: $(cat "$T/out.a")"
+	(cd "$T/b" && outsider watched "$INLINE" sends v $how) >"$T/out.b" ||
+		wrong "sends $how, captured: $(cat "$T/out.b")"
+	diff "$T/out.a" "$T/out.b" || wrong "sends $how: results"
+	cmp "$T/a/v" "$T/b/v" || wrong "sends $how: content"
+	whole "sends $how"
 done
 
 # ---- refused ----
