@@ -57,6 +57,7 @@ liblogwrites_a_SOURCES = \
 	aimdriver/logwrites/chain.c aimdriver/logwrites/chain.h \
 	aimdriver/logwrites/compare.c aimdriver/logwrites/compare.h \
 	aimdriver/logwrites/device.c aimdriver/logwrites/device.h \
+	aimdriver/logwrites/disk.c aimdriver/logwrites/disk.h \
 	aimdriver/logwrites/dump.c \
 	aimdriver/logwrites/export.c \
 	aimdriver/logwrites/follow.c \

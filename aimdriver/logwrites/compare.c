@@ -13,12 +13,11 @@
 #include <sys/mman.h>
 
 enum {
-	PIECE = 256 << 10,
+	PIECE = DISK_PIECE,
 	BLOCK = 256, /* entries that are gone through backwards at once */
 	RANGES = 1 << 16,
-	ZONE = 1 << 20,
+	ZONE = DISK_ZONE,
 	PARTS = 2,
-	ALIGN = 4096, /* of memory and places for O_DIRECT */
 };
 
 struct seen {
@@ -37,12 +36,11 @@ struct work {
 	int result;
 	struct compare *out;
 	struct logfile *log;
-	int fd;
-	uint64_t size;
+	struct disk *disk;
 	uint32_t unit; /* bytes of a bit */
 	uint64_t *bits;
 	size_t bits_len;
-	uint8_t *disk;	    /* PIECE */
+	uint8_t *room;	    /* for the disk */
 	struct seen *block; /* BLOCK of them */
 };
 
@@ -53,7 +51,7 @@ release(struct work *w)
 		logfile_close(w->twin[--w->twins]);
 	if (w->bits != NULL)
 		(void)munmap(w->bits, w->bits_len);
-	free(w->disk);
+	free(w->room);
 	free(w->block);
 }
 
@@ -228,25 +226,6 @@ add_range(struct compare *c, uint64_t off, uint64_t len, struct err *e)
 	return 0;
 }
 
-/* A block device is read past the page cache: in whole blocks. */
-static int
-read_disk(struct work *w, uint64_t off, uint64_t len, const uint8_t **out,
-    struct err *e)
-{
-	uint64_t from = off & ~(uint64_t)(ALIGN - 1);
-	uint64_t end = (off + len + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
-	ssize_t n =
-	    io_read_some_at(w->fd, w->disk, (size_t)(end - from), from, e);
-
-	if (n < 0)
-		return err_at(e, "read the disk");
-	if ((uint64_t)n < off + len - from)
-		return err_set(e, ERR_CORRUPT, "the disk ends at byte %" PRIu64,
-		    from + (uint64_t)n);
-	*out = w->disk + (off - from);
-	return 0;
-}
-
 /* `data` NULL: zeroes. */
 static bool
 is_same(const uint8_t *disk, const uint8_t *data, uint64_t len)
@@ -264,7 +243,7 @@ compare_piece(struct work *w, const struct wlog_entry *b, uint64_t off,
 	const uint8_t *disk = NULL, *data = NULL;
 	uint64_t i, n;
 
-	if (read_disk(w, off, len, &disk, e) < 0)
+	if (disk_look(w->disk, w->room, off, len, &disk, e) < 0)
 		return -1;
 	if (!discard && logfile_lend(w->log, off - b->off, len, &data, e) < 0)
 		return -1;
@@ -361,17 +340,16 @@ prepare(struct work *w, struct err *e)
 	for (i = 0; i < c->count; i++)
 		if (logfile_super(c->log[i])->sector < w->unit)
 			w->unit = logfile_super(c->log[i])->sector;
-	w->bits_len = (size_t)(w->size / w->unit / 8 + 16);
+	w->bits_len = (size_t)(w->disk->size / w->unit / 8 + 16);
 	p = mmap(NULL, w->bits_len, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return err_sys(
 		    e, "memory to compare; --no-compare goes without");
 	w->bits = p;
-	if (posix_memalign(&p, ALIGN, PIECE + 2 * ALIGN) == 0)
-		w->disk = p;
+	w->room = disk_room();
 	w->block = calloc(BLOCK, sizeof(*w->block));
-	if (w->disk == NULL || w->block == NULL)
+	if (w->room == NULL || w->block == NULL)
 		return err_set(e, ERR_RETRY, "no memory to compare");
 	return 0;
 }
@@ -454,7 +432,7 @@ compare_in_two(struct work *w, struct work *other, struct err *e)
 }
 
 int
-compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
+compare_disk(const struct chain *c, struct disk *disk, struct compare *out,
     struct err *e)
 {
 	AUTO(compare_release) struct compare more = {0};
@@ -463,8 +441,7 @@ compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
 	    .starts = out->log,
 	    .parts = 1,
 	    .out = out,
-	    .fd = fd,
-	    .size = size};
+	    .disk = disk};
 	AUTO(release) struct work other = {0};
 	int twins;
 
@@ -475,8 +452,7 @@ compare_disk(const struct chain *c, int fd, uint64_t size, struct compare *out,
 	    .part = 1,
 	    .parts = PARTS,
 	    .out = &more,
-	    .fd = fd,
-	    .size = size};
+	    .disk = disk};
 	twins = make_twins(&other, e);
 	if (twins < 0)
 		return -1;

@@ -15,6 +15,7 @@
 #define AIMDRIVER_LOGWRITES_COMPARE_H
 
 #include "aimdriver/logwrites/chain.h"
+#include "aimdriver/logwrites/disk.h"
 
 struct compare_range {
 	uint64_t off, len;
@@ -43,9 +44,8 @@ struct compare {
  * `size` bytes. CORRUPT or REFUSED when not. */
 int compare_check(const struct chain *c, uint64_t size, struct compare *out,
     struct err *e) CHECKED;
-/* `fd` is the volume. */
-int compare_disk(const struct chain *c, int fd, uint64_t size,
-    struct compare *out, struct err *e) CHECKED;
+int compare_disk(const struct chain *c, struct disk *disk, struct compare *out,
+    struct err *e) CHECKED;
 void compare_release(struct compare *c);
 
 #endif

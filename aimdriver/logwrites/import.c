@@ -139,18 +139,16 @@ compare(struct import *m, struct err *e)
 {
 	const char *path = m->target.info.path;
 	struct compare *c = &m->compare;
-	AUTO_CLOSE int fd = -1;
-	int direct = m->target.info.kind == VOLUME_BLOCK ? O_DIRECT : 0;
+	AUTO(disk_close) struct disk disk = {.fd = -1};
 
 	if (compare_check(&m->chain, m->target.info.size, c, e) < 0)
 		return -1;
 	if (m->o->no_compare)
 		return 0;
-	fd = sys_openat(
-	    AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | direct, 0);
-	if (fd < 0)
-		return err_sys(e, "open %s", path);
-	if (compare_disk(&m->chain, fd, m->target.info.size, c, e) < 0)
+	if (disk_open(path, m->target.info.size,
+		m->target.info.kind == VOLUME_BLOCK, &disk, e) < 0)
+		return -1;
+	if (compare_disk(&m->chain, &disk, c, e) < 0)
 		return err_at(e, "compare %s with the log", path);
 	if (c->differing > c->compared / 4)
 		return err_set(e, ERR_REFUSED,

@@ -126,8 +126,9 @@ static void
 lost(int number)
 {
 	static const char text[] =
-	    "aim-logwrites: a log became shorter while it was read, or "
-	    "cannot be read any more; start again when it is whole\n";
+	    "aim-logwrites: a log or the disk became shorter while it was "
+	    "read, or cannot be read any more; start again when it is "
+	    "whole\n";
 
 	(void)number;
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
