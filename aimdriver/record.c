@@ -82,6 +82,16 @@ mark_whole(struct capture *c, uint32_t volume)
 	return r < 0 ? trouble(c, "%s", e.text) : 0;
 }
 
+/* Into the segment; returns what payload_hash says of it. */
+static uint64_t
+copy_in(uint8_t *to, const void *data, uint64_t len)
+{
+	if (payload_copy_works(len))
+		return payload_copy(to, data, len);
+	memcpy(to, data, len);
+	return payload_hash(to, len);
+}
+
 /* With the range locked. */
 static enum reserve_result
 put(struct capture *c, const struct capture_record *r)
@@ -100,10 +110,13 @@ put(struct capture *c, const struct capture_record *r)
 	got = reserve(c, &w, 1, false, SEGMENT_ALIGN, &t);
 	if (got != RESERVE_OK)
 		return got;
-	if (w.room > 0)
-		memcpy(t.data, r->data, w.room);
-	step(STEP_COPIED);
-	ticket_publish(c, &t, w.room);
+	if (w.room > 0) {
+		uint64_t hash = copy_in(t.data, r->data, w.room);
+
+		step(STEP_COPIED);
+		ticket_publish_hashed(c, &t, hash);
+	} else
+		ticket_publish(c, &t, 0);
 	step(STEP_PUBLISHED);
 	slot_finish(t.slot, SLOT_DONE, r->len);
 	step(STEP_DONE);
