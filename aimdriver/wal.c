@@ -233,6 +233,24 @@ wal_start(struct wal *w, struct err *e)
 
 /* ---- putting beside ---- */
 
+/* A place for `len` bytes in the stage; NULL: there is none. Locked. */
+static uint8_t *
+take_place(struct stage *s, uint64_t len)
+{
+	uint8_t *at = s->bytes + s->used;
+
+	if (s->overflow || len > WAL_STAGE - s->used) {
+		s->overflow = true;
+		return NULL;
+	}
+	s->used += len;
+	s->records++;
+	atomic_fetch_add(&s->copying, 1);
+	return at;
+}
+
+/* The place is taken with the lock, which gives it its number; it is filled
+ * without. Whoever takes the stage waits for that. */
 void
 wal_stage(
     struct wal *w, enum aim_op op, uint64_t off, uint64_t len, const void *data)
@@ -240,22 +258,21 @@ wal_stage(
 	struct wal_record r = {.op = (uint32_t)op, .off = off, .len = len};
 	uint64_t carried = data == NULL ? 0 : len;
 	struct stage *s;
+	uint8_t *to;
 
+	if (carried > WAL_STAGE)
+		carried = WAL_STAGE; /* too much in any case */
 	(void)pthread_mutex_lock(&w->lock);
 	s = &w->stage[w->into];
+	to = take_place(s, sizeof(r) + wal_round(carried, WAL_ALIGN));
 	atomic_fetch_add(&w->staged, 1);
-	if (s->overflow || carried > WAL_STAGE ||
-	    WAL_STAGE - s->used < sizeof(r) + wal_round(carried, WAL_ALIGN))
-		s->overflow = true;
-	else {
-		memcpy(s->bytes + s->used, &r, sizeof(r));
-		s->used += sizeof(r);
-		if (carried > 0)
-			memcpy(s->bytes + s->used, data, carried);
-		s->used += wal_round(carried, WAL_ALIGN);
-		s->records++;
-	}
 	(void)pthread_mutex_unlock(&w->lock);
+	if (to == NULL)
+		return;
+	memcpy(to, &r, sizeof(r));
+	if (carried > 0)
+		memcpy(to + sizeof(r), data, carried);
+	atomic_fetch_sub(&s->copying, 1);
 }
 
 /* ---- the end ---- */

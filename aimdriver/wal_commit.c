@@ -7,7 +7,12 @@
  * commit while nobody else is leading; it alone touches the file. It commits
  * all that was put beside before it took the stage, so those who wait
  * meanwhile, and those who come to wait, are mostly answered by one write, and
- * by one FLUSH in the stream. They wait for a word, and go without a lock.
+ * by one FLUSH in the stream.
+ *
+ * They wait without the lock, and each for its own commit: who came before the
+ * stage was taken for the one under way, who came later for the next one. So
+ * a leader that is done wakes those whom it has served, and one more, to lead.
+ * Each is woken once: with many clients waking is most of what a flush takes.
  *
  * A half may be begun anew when the disk was flushed after the last change in
  * it was made: by the thread, which begins to when the other half is begun, or
@@ -20,6 +25,11 @@
 #include "common/io.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 /* The log begins anew: the disk has all that was in it. */
 static int
@@ -107,18 +117,41 @@ note_flush(struct wal *w, struct err *e)
 	return err_set(e, ERR_FATAL, "note a flush: %s", capture_trouble(w->c));
 }
 
-/* Locked, and again when it returns. */
+static void
+wake(_Atomic uint32_t *turn, int count)
+{
+	atomic_fetch_add(turn, 1);
+	(void)syscall(SYS_futex, (uintptr_t)turn, FUTEX_WAKE_PRIVATE, count,
+	    NULL, NULL, 0);
+}
+
+/* Whatever is lost, nobody waits longer than that. */
+static void
+wait_for(_Atomic uint32_t *turn, uint32_t seen)
+{
+	const struct timespec t = {.tv_sec = 1};
+
+	(void)syscall(
+	    SYS_futex, (uintptr_t)turn, FUTEX_WAIT_PRIVATE, seen, &t, NULL, 0);
+}
+
+/* Locked; not any more when it returns. */
 static void
 lead(struct wal *w, int (*flush)(void *ctx), void *ctx)
 {
 	struct stage *s = &w->stage[w->into];
 	uint64_t upto = atomic_load(&w->staged);
 	struct err e = {0};
+	uint32_t n;
+	unsigned tries;
 	int r = 0;
 
-	w->leading = true;
+	atomic_store(&w->taken, upto);
+	n = atomic_fetch_add(&w->begun, 1) + 1;
 	w->into = 1 - w->into;
 	(void)pthread_mutex_unlock(&w->lock);
+	for (tries = 0; atomic_load(&s->copying) != 0; tries++)
+		back_off(tries);
 	if (s->overflow)
 		r = flush_and_cut(w, flush, ctx, &e);
 	else if (s->records > 0)
@@ -127,13 +160,15 @@ lead(struct wal *w, int (*flush)(void *ctx), void *ctx)
 		r = note_flush(w, &e);
 	(void)pthread_mutex_lock(&w->lock);
 	wal_stage_empty(s);
-	w->leading = false;
 	if (r < 0)
 		wal_fail(w, &e);
 	else
 		atomic_store(&w->durable, upto);
-	atomic_fetch_add(&w->commits, 1);
-	futex_wake_all(&w->commits);
+	atomic_store(&w->ended, n);
+	(void)pthread_mutex_unlock(&w->lock);
+	/* First the one who will give the disk something to do. */
+	wake(&w->turn[(n + 1) % 2], r < 0 ? INT_MAX : 1);
+	wake(&w->turn[n % 2], INT_MAX);
 }
 
 static bool
@@ -142,21 +177,35 @@ is_over(struct wal *w, uint64_t want)
 	return atomic_load(&w->durable) >= want || atomic_load(&w->failed);
 }
 
-/* Leads, or waits for the one who does. */
-static void
-go_on(struct wal *w, int (*flush)(void *ctx), void *ctx)
+/* While a commit is under way: until it, or the next one, may have made `want`
+ * durable, or is to be led. False: none is. */
+static bool
+wait_turn(struct wal *w, uint64_t want)
 {
-	uint32_t seen;
-	bool wait;
+	/* Whatever ends from here on changes one of these. */
+	uint32_t seen[2] = {atomic_load(&w->turn[0]), atomic_load(&w->turn[1])};
+	uint32_t n = atomic_load(&w->begun);
 
+	if (is_over(w, want))
+		return true;
+	if (atomic_load(&w->ended) == n)
+		return false;
+	if (atomic_load(&w->taken) < want)
+		n++;
+	wait_for(&w->turn[n % 2], seen[n % 2]);
+	return true;
+}
+
+/* Leads, unless somebody does. */
+static void
+go_on(struct wal *w, uint64_t want, int (*flush)(void *ctx), void *ctx)
+{
 	(void)pthread_mutex_lock(&w->lock);
-	wait = w->leading;
-	seen = atomic_load(&w->commits);
-	if (!wait && !atomic_load(&w->failed))
+	if (atomic_load(&w->begun) == atomic_load(&w->ended) &&
+	    !is_over(w, want))
 		lead(w, flush, ctx);
-	(void)pthread_mutex_unlock(&w->lock);
-	while (wait && atomic_load(&w->commits) == seen)
-		(void)futex_wait_ms(&w->commits, seen, 1000);
+	else
+		(void)pthread_mutex_unlock(&w->lock);
 }
 
 /* Somebody else may have seen that the disk has lost something. */
@@ -180,7 +229,8 @@ wal_commit(struct wal *w, int (*flush)(void *ctx), void *ctx, struct err *e)
 	uint64_t want = atomic_load(&w->staged);
 
 	while (!is_over(w, want))
-		go_on(w, flush, ctx);
+		if (!wait_turn(w, want))
+			go_on(w, want, flush, ctx);
 	look_at_disk(w);
 	if (!atomic_load(&w->failed))
 		return 0;

@@ -9,7 +9,8 @@
 struct stage {
 	uint8_t *bytes; /* WAL_STAGE */
 	uint64_t used, records;
-	bool overflow; /* something had no room */
+	bool overflow;		  /* something had no room */
+	_Atomic uint32_t copying; /* threads that still fill their part */
 };
 
 struct wal {
@@ -25,8 +26,11 @@ struct wal {
 	struct stage stage[2];
 	unsigned into;			  /* the stage that is put into */
 	_Atomic uint64_t staged, durable; /* counts of changes */
-	_Atomic uint32_t commits;	  /* that ended; futex */
-	bool leading;
+	/* Commits that were begun, changed locked, and that have ended. One is
+	 * under way when they differ; it is for the changes up to `taken`. */
+	_Atomic uint32_t begun, ended;
+	_Atomic uint64_t taken;
+	_Atomic uint32_t turn[2]; /* futex: for who waits for commit n, n % 2 */
 	_Atomic bool failed;
 	struct err why; /* once it has failed */
 
