@@ -23,6 +23,7 @@ import bench_logwrites
 import bench_memory
 import bench_nbdkit
 import bench_redrive
+import bench_scale
 import bench_ship
 import bench_steady
 import bench_transport
@@ -34,7 +35,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 BENCHES = {"capture": bench_capture, "nbdkit": bench_nbdkit,
            "ship": bench_ship, "redrive": bench_redrive,
            "steady": bench_steady, "memory": bench_memory,
-           "logwrites": bench_logwrites, "transport": bench_transport}
+           "logwrites": bench_logwrites, "transport": bench_transport,
+           "scale": bench_scale}
 
 
 def arguments():

@@ -187,6 +187,19 @@ def anonymous_bytes(leader):
     return sum(sizes), max(sizes)
 
 
+def own_anonymous_bytes(leader):
+    """Anonymous memory of the session's processes, shared pages once."""
+    total = 0
+    for pid in session(leader):
+        try:
+            with open(f"/proc/{pid}/smaps_rollup") as f:
+                total += sum(int(line.split()[1]) * 1024 for line in f
+                             if line.startswith("Pss_Anon:"))
+        except OSError:
+            continue
+    return total
+
+
 class Sshd:
     """A private OpenSSH server on a free port of 127.0.0.1, as ourselves."""
 
@@ -297,7 +310,8 @@ class Site:
 class Replica:
     """A volume of one site mirrored at another, streaming."""
 
-    def __init__(self, lab, size, url=None, sshd=None, create=True):
+    def __init__(self, lab, size, url=None, sshd=None, create=True,
+                 protect=()):
         self.lab = lab
         self.volume = lab.path("volume.img")
         self.mirror = lab.path("mirror.img")
@@ -307,7 +321,7 @@ class Replica:
         os.mkdir(self.incoming, 0o700)
         self.source = Site(lab, "source")
         self.target = Site(lab, "target")
-        self.source.manager("volume", "add", "vol", self.volume)
+        self.source.manager("volume", "add", "vol", self.volume, *protect)
         self.export(self.source, "group", "source.pair")
         self.target.manager(
             "mirror", "add", "vol", "--pairing", lab.path("source.pair"),

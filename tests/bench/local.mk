@@ -21,7 +21,8 @@ EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
 	tests/bench/bench_capture.py tests/bench/bench_logwrites.py \
 	tests/bench/bench_memory.py \
 	tests/bench/bench_nbdkit.py \
-	tests/bench/bench_redrive.py tests/bench/bench_ship.py \
+	tests/bench/bench_redrive.py tests/bench/bench_scale.py \
+	tests/bench/bench_ship.py \
 	tests/bench/bench_steady.py tests/bench/bench_transport.py \
 	tests/bench/servers.py
 dist_noinst_SCRIPTS += tests/bench/bench.py
