@@ -115,6 +115,9 @@ int catalogue_set_key(struct catalogue *c, const uint8_t id[KEY_ID_LEN],
 int catalogue_add_projection(struct catalogue *c,
     const struct projection_config *p, const struct group_config *g,
     struct err *e) CHECKED;
+/* The layout of a group: 1 and *out, 0 none. */
+int catalogue_get_layout(struct catalogue *c, const struct uuid *group,
+    struct layout_spec *out, struct err *e) CHECKED;
 /* Notes that a new destination gets one. */
 int catalogue_save_stream(struct catalogue *c,
     const struct destination_config *d, struct err *e) CHECKED;

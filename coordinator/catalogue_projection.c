@@ -5,6 +5,8 @@
  *   <group>        projection.NAME     <stream>
  *   <stream>       fold                within | lagging
  *   <stream>       part.<volume>       all | OFFSET+LENGTH; none: all volumes
+ *   <stream>       member              its place in the group's layout
+ *   <group>        layout              LEVEL:chunk=SIZE:members=NAME,...
  *   <destination>  stream              <stream>
  */
 #include "common/cleanup.h"
@@ -78,6 +80,45 @@ load_parts(struct catalogue *c, const struct group_config *g,
 	return 0;
 }
 
+/* 1, 0 the group has no layout, -1. */
+int
+catalogue_get_layout(struct catalogue *c, const struct uuid *group,
+    struct layout_spec *out, struct err *e)
+{
+	AUTO_FREE char *text = malloc(LAYOUT_TEXT);
+	int got;
+
+	if (text == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	got = catalogue_get(c, group, "layout", text, LAYOUT_TEXT, e);
+	if (got == 1 && layout_parse(text, out, e) < 0)
+		return err_at(e, "catalogue.db");
+	return got;
+}
+
+static int
+load_member(struct catalogue *c, const struct group_config *g,
+    struct projection_config *p, struct err *e)
+{
+	struct layout_spec spec;
+	char text[16], *end;
+	unsigned long member;
+	int got = catalogue_get(c, &p->stream, "member", text, sizeof(text), e);
+
+	if (got <= 0)
+		return got;
+	got = catalogue_get_layout(c, &g->uuid, &spec, e);
+	if (got < 0)
+		return -1;
+	member = strtoul(text, &end, 10);
+	if (got == 0 || end == text || *end != '\0' ||
+	    member >= spec.layout.members)
+		return impossible(e, "layout", p->name);
+	p->layout = spec.layout;
+	p->member = (uint32_t)member;
+	return 0;
+}
+
 static int
 load_one(struct catalogue *c, const struct group_config *g,
     struct projection_config *p, struct err *e)
@@ -88,7 +129,7 @@ load_one(struct catalogue *c, const struct group_config *g,
 		return -1;
 	if (!fold_mode_parse(text, &p->fold))
 		return impossible(e, "folding", p->name);
-	return load_parts(c, g, p, e);
+	return load_member(c, g, p, e) < 0 ? -1 : load_parts(c, g, p, e);
 }
 
 static struct projection_config *
@@ -193,6 +234,10 @@ catalogue_add_projection(struct catalogue *c, const struct projection_config *p,
 		0 ||
 	    catalogue_set(c, &p->stream, "fold",
 		p->fold == FOLD_NONE ? "" : fold_mode_name(p->fold), e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%" PRIu32, p->member);
+	if (p->layout.members > 0 &&
+	    catalogue_set(c, &p->stream, "member", text, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < p->part_count; i++) {
 		const struct projection_part *part = &p->parts[i];

@@ -9,6 +9,7 @@
 #include "aimdriver/capture.h"
 #include "common/name.h"
 #include "common/uuid.h"
+#include "fileformat/layout.h"
 #include "fileformat/pairing.h"
 #include "fileformat/sign.h"
 
@@ -59,7 +60,9 @@ struct projection_config {
 	char name[NAME_LIMIT];
 	struct uuid group, stream;
 	enum fold_mode fold;
-	uint32_t part_count;	       /* 1 or more, no volume twice */
+	struct layout layout; /* members 0: none; else the group's */
+	uint32_t member;      /* of it, from 0; its name is that one's */
+	uint32_t part_count;  /* 1 or more, no volume twice */
 	struct projection_part *parts; /* in the order of the volumes; owned by
 					* the catalogue snapshot */
 };

@@ -28,6 +28,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/request_group.c coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/request_carry.c coordinator/request_projection.c \
+	coordinator/request_layout.c \
 	coordinator/carry.c coordinator/carry.h \
 	coordinator/rebuild.h coordinator/rebuild.c \
 	coordinator/request_expand.c coordinator/request_key.c \

@@ -44,6 +44,7 @@ struct project_input {
 	int fd;
 	struct reader *reader;
 	struct reader_room room;
+	uint8_t *laid_out; /* data put together, of a layout */
 };
 #define PROJECT_INPUTS 256u
 #define PROJECT_BYTES (UINT64_C(32) << 20)

@@ -103,8 +103,12 @@ fill_table(struct project *p, const struct reader *r)
 {
 	uint32_t i;
 
-	for (i = 0; i < p->projection.part_count; i++)
-		reader_volume(r, p->projection.parts[i].volume, &p->table[i]);
+	for (i = 0; i < p->projection.part_count; i++) {
+		struct journal_volume *v = &p->table[i];
+
+		reader_volume(r, p->projection.parts[i].volume, v);
+		v->size = projection_size(&p->map, v->size);
+	}
 }
 
 /* What says where it stands in its own stream. */
@@ -231,6 +235,8 @@ drop_inputs(struct project *p)
 
 		reader_close(in->reader);
 		in->reader = NULL;
+		free(in->laid_out);
+		in->laid_out = NULL;
 		cleanup_fd(&in->fd);
 		if (i > 0)
 			reader_room_release(&in->room);
@@ -268,6 +274,21 @@ open_input(struct project *p, struct project_input *in, const char *name,
 	return 0;
 }
 
+static int
+make_room(struct project *p, struct project_input *in, struct err *e)
+{
+	size_t len = (size_t)in->file.raw_len;
+
+	if (p->projection.layout.members == 0)
+		return 0;
+	in->laid_out = malloc(len + 1);
+	if (in->laid_out == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	p->map.room = in->laid_out;
+	p->map.room_end = in->laid_out + len;
+	return 0;
+}
+
 /* Loads it, and takes what is left of its transactions. */
 static int
 add_input(struct project *p, const struct sealed_file *from, struct err *e)
@@ -283,7 +304,7 @@ add_input(struct project *p, const struct sealed_file *from, struct err *e)
 				 : err_set(e, ERR_RETRY, "%s is gone", name);
 	p->input_count++;
 	in->file = *from;
-	if (open_input(p, in, name, e) < 0)
+	if (open_input(p, in, name, e) < 0 || make_room(p, in, e) < 0)
 		return -1;
 	p->input_bytes += from->raw_len;
 	return gather(p, in->reader, find_targets(p, in->reader) > 0, e);

@@ -3,8 +3,10 @@
  * projection: what a projection makes of the group's transactions. Pure but
  * for the memory of the map; one thread.
  *
- * A range keeps its addresses: what is outside of it is never written. A
- * transaction becomes at most one, under its own number.
+ * A range keeps its addresses: what is outside of it is never written. The
+ * member of a layout has addresses of its own (docs/layout.md). A transaction
+ * becomes at most one, under its own number: what a stretch of the volume has
+ * on a member is one stretch there.
  */
 #ifndef COORDINATOR_PROJECTION_H
 #define COORDINATOR_PROJECTION_H
@@ -31,7 +33,14 @@ struct projection_way {
 struct projection_map {
 	uint32_t count; /* the group's volumes */
 	struct projection_way *way;
+	struct layout layout; /* members 0: none */
+	uint32_t member;
+	/* Of a layout: where data are put together, and the end of that. */
+	uint8_t *room, *room_end;
 };
+
+/* What a volume of so many bytes has there. */
+uint64_t projection_size(const struct projection_map *m, uint64_t size);
 
 int projection_map_init(struct projection_map *m,
     const struct projection_config *p, uint32_t volumes, struct err *e) CHECKED;
@@ -39,11 +48,12 @@ void projection_map_release(struct projection_map *m);
 
 /*
  * What becomes of a transaction: true and *out with *out_data (inside of
- * `data`), or false when nothing of it is left. A control message that is not
- * about a volume of the projection is still a message that the mirror has to
- * answer. A gap stays one, wherever it was.
+ * `data`, or of the room, which has as many bytes as all data that are given
+ * while it is used), or false when nothing of it is left. A control message
+ * that is not about a volume of the projection is still a message that the
+ * mirror has to answer. A gap stays one, wherever it was.
  */
-bool projection_take(const struct projection_map *m, const struct iocb *in,
+bool projection_take(struct projection_map *m, const struct iocb *in,
     const uint8_t *data, struct iocb *out, const uint8_t **out_data);
 
 /* state/<stream>.project: where the projector stands. All zero when there is

@@ -16,6 +16,7 @@ static const struct verb {
     {"volume-add", request_volume_add},
     {"volume-expand", request_volume_expand},
     {"group-export", request_group_export},
+    {"group-layout", request_group_layout},
     {"mirror-add", request_mirror_add},
     {"mirror-export", request_mirror_export},
     {"mirror-pause", request_mirror_pause},

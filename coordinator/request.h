@@ -53,13 +53,14 @@ struct change {
 	struct buf out, err; /* for the operator's stdout and stderr */
 };
 typedef int change_fn(struct change *ch, struct err *e);
-change_fn request_volume_add, request_group_export, request_mirror_add,
-    request_mirror_export, request_mirror_pause, request_relay_add,
-    request_relay_export, request_destination_add, request_destination_pause,
-    request_destination_limit, request_destination_remove, request_base,
-    request_volume_expand, request_carry_acks, request_key_generate,
-    request_key_rotate, request_key_import, request_key_retire,
-    request_projection_add, request_projection_remove;
+change_fn request_volume_add, request_group_export, request_group_layout,
+    request_mirror_add, request_mirror_export, request_mirror_pause,
+    request_relay_add, request_relay_export, request_destination_add,
+    request_destination_pause, request_destination_limit,
+    request_destination_remove, request_base, request_volume_expand,
+    request_carry_acks, request_key_generate, request_key_rotate,
+    request_key_import, request_key_retire, request_projection_add,
+    request_projection_remove;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);
@@ -73,6 +74,12 @@ const struct group_config *change_group(
 /* Makes a key of the group and prints its id. */
 int change_add_key(struct change *ch, const struct uuid *group,
     enum key_state state, struct err *e) CHECKED;
+
+/* A volume of the group, with the size that it has now. */
+void change_volume(const struct volume_config *v, struct pairing_volume *out);
+/* Prints the text by which members of the group's layout are found. */
+int change_members(
+    struct change *ch, const struct group_config *g, struct err *e) CHECKED;
 
 /* "fingerprint: HEX" of this site on the operator's stderr. */
 int change_fingerprint(struct change *ch, struct err *e) CHECKED;

@@ -52,6 +52,8 @@ change_streams(struct catalogue *c, const struct snapshot *s, struct err *e)
 		if (catalogue_remove_projection(c, &s->projections[i], e) < 0)
 			return -1;
 	for (uint32_t i = 0; i < s->group_count; i++) {
+		if (catalogue_set(c, &s->groups[i].uuid, "layout", "", e) < 0)
+			return -1;
 		if (uuid_make(&stream, e) < 0 ||
 		    catalogue_renew_group(c, &s->groups[i].uuid, &stream, e) <
 			0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_group: group-export (group, projection). */
+/* request_group: group-export (group, projection, layout). */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -26,13 +26,23 @@ size_now(const struct volume_config *v)
 	return fd >= 0 && io_size(fd, &size, NULL) == 0 ? size : v->size;
 }
 
-static void
-fill_volume(const struct volume_config *v, struct pairing_volume *out)
+void
+change_volume(const struct volume_config *v, struct pairing_volume *out)
 {
 	(void)strcpy(out->name, v->name);
 	out->uuid = v->uuid;
 	out->size = size_now(v);
 	out->kind = v->kind;
+}
+
+static void
+fill_volume(const struct volume_config *v, const struct projection_config *of,
+    struct pairing_volume *out)
+{
+	change_volume(v, out);
+	if (of != NULL && of->layout.members > 0)
+		out->size =
+		    layout_member_size(&of->layout, out->size, of->member);
 }
 
 /* `of` NULL: all of the group. */
@@ -56,7 +66,7 @@ fill(struct change *ch, const struct group_config *g,
 	p->volume_count = count;
 	for (uint32_t i = 0; i < count; i++)
 		fill_volume(&g->volumes[of != NULL ? of->parts[i].volume : i],
-		    &p->volumes[i]);
+		    of, &p->volumes[i]);
 	return 0;
 }
 
@@ -86,6 +96,8 @@ request_group_export(struct change *ch, struct err *e)
 
 	if (g == NULL)
 		return -1;
+	if (change_has(ch, "layout"))
+		return change_members(ch, g, e);
 	if (projection[0] != '\0') {
 		of = change_projection(ch, g, projection, e);
 		if (of == NULL)

@@ -171,6 +171,38 @@ remove_files(struct home *h, const struct uuid *stream)
 	(void)unlinkat(h->sealed, name, AT_REMOVEDIR);
 }
 
+/* A layout goes as a whole. */
+static bool
+goes_with(const struct projection_config *p, const struct projection_config *o)
+{
+	return uuid_equal(&p->stream, &o->stream) ||
+	       (p->layout.members > 0 && o->layout.members > 0 &&
+		   uuid_equal(&p->group, &o->group));
+}
+
+static int
+check_unused(
+    struct change *ch, const struct projection_config *p, struct err *e)
+{
+	for (uint32_t i = 0; i < ch->now.destination_count; i++)
+		if (uuid_equal(&ch->now.destinations[i].stream, &p->stream))
+			return err_set(e, ERR_REFUSED,
+			    "destination '%s' gets projection '%s': remove "
+			    "that first ('aim-manager destination remove')",
+			    ch->now.destinations[i].name, p->name);
+	return 0;
+}
+
+static int
+remove_one(struct change *ch, const struct projection_config *p, struct err *e)
+{
+	if (catalogue_remove_projection(ch->catalogue, p, e) < 0)
+		return -1;
+	if (!change_has(ch, "dry-run"))
+		remove_files(ch->home, &p->stream);
+	return 0;
+}
+
 int
 request_projection_remove(struct change *ch, struct err *e)
 {
@@ -185,17 +217,17 @@ request_projection_remove(struct change *ch, struct err *e)
 	p = change_projection(ch, g, name, e);
 	if (p == NULL)
 		return -1;
-	for (uint32_t i = 0; i < ch->now.destination_count; i++)
-		if (uuid_equal(&ch->now.destinations[i].stream, &p->stream))
-			return err_set(e, ERR_REFUSED,
-			    "destination '%s' gets projection '%s': remove "
-			    "that first ('aim-manager destination remove')",
-			    ch->now.destinations[i].name, name);
-	if (catalogue_remove_projection(ch->catalogue, p, e) < 0)
-		return -1;
-	if (!change_has(ch, "dry-run"))
-		remove_files(ch->home, &p->stream);
-	return 0;
+	for (uint32_t i = 0; i < ch->now.projection_count; i++)
+		if (goes_with(p, &ch->now.projections[i]) &&
+		    check_unused(ch, &ch->now.projections[i], e) < 0)
+			return -1;
+	for (uint32_t i = 0; i < ch->now.projection_count; i++)
+		if (goes_with(p, &ch->now.projections[i]) &&
+		    remove_one(ch, &ch->now.projections[i], e) < 0)
+			return -1;
+	return p->layout.members == 0
+		   ? 0
+		   : catalogue_set(ch->catalogue, &g->uuid, "layout", "", e);
 }
 
 const struct projection_config *

@@ -114,7 +114,8 @@ group_request(struct args *a, const char *verb)
 
 	if (start(&m, a, verb, &e) < 0 ||
 	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
-	    client_add(&m, a, "projection", &e) < 0)
+	    client_add(&m, a, "projection", &e) < 0 ||
+	    client_add(&m, a, "layout", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }

@@ -77,6 +77,21 @@ run_projection_remove(struct args *a)
 	return client_request(a->home, &m);
 }
 
+int
+run_group_layout(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+
+	if (message_add_text(&m, "verb", "group-layout", &e) < 0 ||
+	    client_add(&m, a, "dry-run", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    message_add_text(&m, "layout", a->words[1], &e) < 0 ||
+	    client_add(&m, a, "fold", &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
 /* ---- listing ---- */
 
 static const struct group_config *
@@ -121,6 +136,13 @@ one_json(struct json *j, const struct snapshot *s,
 	for (uint32_t i = 0; i < p->part_count; i++)
 		part_json(j, g, &p->parts[i]);
 	json_array_end(j);
+	if (p->layout.members > 0) {
+		json_text(j, "layout", layout_level_name(p->layout.level));
+		json_number(j, "member", p->member);
+	} else {
+		json_null(j, "layout");
+		json_null(j, "member");
+	}
 	json_number(j, "projected", n->upto.last);
 	json_number(j, "files", n->files);
 	json_number(j, "spool_bytes", n->spool_bytes);
@@ -182,6 +204,10 @@ print_text(struct home *h, const struct snapshot *s)
 				(void)printf(":%ju+%ju", (uintmax_t)part->off,
 				    (uintmax_t)part->len);
 		}
+		if (p->layout.members > 0)
+			(void)printf(" (%s, member %u of %u)",
+			    layout_level_name(p->layout.level), p->member + 1,
+			    p->layout.members);
 		(void)printf("\n");
 		if (n.error[0] != '\0')
 			(void)printf("    %s\n", n.error);

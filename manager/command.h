@@ -53,6 +53,7 @@ int run_volume_add(struct args *a);
 int run_volume_expand(struct args *a);
 int run_volume_list(struct args *a);
 int run_group_export(struct args *a);
+int run_group_layout(struct args *a);
 int run_group_list(struct args *a);
 int run_mirror_add(struct args *a);
 int run_mirror_export(struct args *a);

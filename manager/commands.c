@@ -45,6 +45,12 @@ static const struct option_spec volume_expand_options[] = {
 };
 static const struct option_spec group_export_options[] = {
     {"projection", "NAME", "of this projection of it"},
+    {"layout", NULL, "where the members of its layout are, for 'gather'"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec group_layout_options[] = {
+    {"fold", "within", "leaves out what is written over"},
     DRY_RUN,
     END,
 };
@@ -232,6 +238,15 @@ const struct command commands[] = {
 	"After it the group's\nvolumes are fixed.\n\n"
 	"  aim-manager group export db > db.pairing",
 	group_export_options, run_group_export},
+    {"group", "layout", "GROUP LAYOUT", 2, 2, false,
+	"lays a group over several mirrors",
+	"Lays each volume of the group over several mirrors, its members, chunk "
+	"by chunk:\nraid0, raid10 or raid1e. Each member is a projection of that "
+	"name: export it,\nand add its mirror as a destination, as usual. "
+	"'gather' puts a volume together\nagain from enough of them.\n\n"
+	"  aim-manager group layout db raid1e:chunk=1M:members=rome,oslo,bern\n"
+	"  aim-manager group export db --projection rome > rome.pairing",
+	group_layout_options, run_group_layout},
     {"group", "list", "", 0, 0, false, "lists protected groups",
 	"Lists the groups of which this site is the source.", json_only,
 	run_group_list},

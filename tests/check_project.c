@@ -519,6 +519,101 @@ START_TEST(a_range_is_clipped_byte_by_byte)
 }
 END_TEST
 
+#define LAID 200000u
+
+/* Random changes of a volume, as each member of a layout gets them: in the end
+ * every copy of every byte is where the arrangement says. */
+START_TEST(members_have_what_the_layout_says)
+{
+	static const struct layout layouts[] = {
+	    {LAYOUT_RAID0, 2, 4096},
+	    {LAYOUT_RAID0, 3, 8192},
+	    {LAYOUT_RAID10, 4, 4096},
+	    {LAYOUT_RAID10, 6, 12288},
+	    {LAYOUT_RAID1E, 3, 4096},
+	    {LAYOUT_RAID1E, 5, 8192},
+	};
+	const struct layout *l = &layouts[_i];
+	static uint8_t volume[LAID], member[6][LAID], room[LAID];
+	static uint8_t data[LAID];
+	struct projection_part part = {.volume = 0};
+	struct layout_piece at;
+	struct err e = {0};
+	uint64_t chance = 5, off, len;
+
+	memset(volume, 0, sizeof(volume));
+	memset(member, 0, sizeof(member));
+	OK(layout_check(l, &e));
+	for (int i = 0; i < 3000; i++) {
+		bool zero = i % 7 == 3;
+
+		len = 1 + rig_random(&chance) % (i % 5 == 0 ? 60000 : 9000);
+		off = rig_random(&chance) % (LAID - len);
+		rig_fill(data, len, chance);
+		if (zero)
+			memset(volume + off, 0, len);
+		else
+			memcpy(volume + off, data, len);
+		for (uint32_t m = 0; m < l->members; m++) {
+			struct projection_config one = {.part_count = 1,
+			    .parts = &part,
+			    .layout = *l,
+			    .member = m};
+			struct iocb b = {.op = zero ? OP_ZERO : OP_WRITE,
+			    .off = off,
+			    .len = len};
+			struct projection_map map;
+			const uint8_t *from;
+			struct iocb out;
+
+			OK(projection_map_init(&map, &one, 1, &e));
+			map.room = room;
+			map.room_end = room + len;
+			if (projection_take(
+				&map, &b, zero ? NULL : data, &out, &from)) {
+				ck_assert_uint_le(out.off + out.len,
+				    projection_size(&map, LAID));
+				if (zero)
+					memset(member[m] + out.off, 0, out.len);
+				else
+					memcpy(
+					    member[m] + out.off, from, out.len);
+			}
+			projection_map_release(&map);
+		}
+	}
+	for (uint32_t copy = 0; copy < layout_copies(l); copy++)
+		for (off = 0; off < LAID; off += at.len) {
+			layout_map(l, off, LAID - off, copy, &at);
+			ck_assert_mem_eq(volume + off,
+			    member[at.member] + at.member_off, at.len);
+		}
+}
+END_TEST
+
+START_TEST(a_member_grows_with_the_volume)
+{
+	struct projection_part part = {.volume = 0};
+	struct projection_config one = {.part_count = 1,
+	    .parts = &part,
+	    .layout = {LAYOUT_RAID0, 2, 4096},
+	    .member = 1};
+	struct iocb b = {.op = OP_RESIZE, .off = 16384, .len = 8192}, out;
+	struct projection_map m;
+	struct err e = {0};
+	const uint8_t *at;
+
+	OK(projection_map_init(&m, &one, 1, &e));
+	ck_assert(projection_take(&m, &b, NULL, &out, &at));
+	ck_assert_uint_eq(out.off, 8192);
+	ck_assert_uint_eq(out.len, 4096);
+	/* Only the other one grows. */
+	b.off = 12288;
+	ck_assert(!projection_take(&m, &b, NULL, &out, &at));
+	projection_map_release(&m);
+}
+END_TEST
+
 START_TEST(what_is_not_about_its_volumes_is_left_out)
 {
 	struct projection_part part = {.volume = 1};
@@ -572,6 +667,8 @@ main(void)
 	suite_add_tcase(suite, t);
 	t = tcase_create("map");
 	tcase_add_test(t, a_range_is_clipped_byte_by_byte);
+	tcase_add_loop_test(t, members_have_what_the_layout_says, 0, 6);
+	tcase_add_test(t, a_member_grows_with_the_volume);
 	tcase_add_test(t, what_is_not_about_its_volumes_is_left_out);
 	suite_add_tcase(suite, t);
 	return unit_run(suite);
