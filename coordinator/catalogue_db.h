@@ -15,6 +15,8 @@ struct catalogue {
 };
 
 /* ---- catalogue_setting.c ---- */
+/* Where its transport may make private folders. */
+void catalogue_scratch(struct catalogue *c, struct destination_config *d);
 /* The options of the place of this mirror: 1 and *out (free()), 0: none. */
 int catalogue_load_pull(struct catalogue *c, const struct uuid *mirror,
     struct destination_config **out, struct err *e) CHECKED;

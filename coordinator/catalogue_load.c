@@ -239,6 +239,7 @@ load_destinations(struct catalogue *c, struct snapshot *s, struct err *e)
 		if (prune < PRUNE_APPLIED || prune > PRUNE_HOP)
 			return impossible(e, "prune_at", d->name);
 		d->prune_at = (enum prune_at)prune;
+		catalogue_scratch(c, d);
 		s->destination_count++;
 		if (options && load_options(c, d, e) < 0)
 			return -1;

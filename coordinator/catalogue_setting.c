@@ -8,6 +8,7 @@
 #include "coordinator/destination_option.h"
 #include "coordinator/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,14 @@ catalogue_save_place(struct catalogue *c, const struct uuid *mirror,
 	return 0;
 }
 
+void
+catalogue_scratch(struct catalogue *c, struct destination_config *d)
+{
+	if ((size_t)snprintf(d->scratch, sizeof(d->scratch), "%s/stage",
+		c->home->path) >= sizeof(d->scratch))
+		d->scratch[0] = '\0';
+}
+
 int
 catalogue_load_place(struct catalogue *c, const struct uuid *mirror,
     struct destination_config *place, struct err *e)
@@ -94,6 +103,7 @@ catalogue_load_place(struct catalogue *c, const struct uuid *mirror,
 			(char *)place + destination_options[i].offset,
 			destination_options[i].room, e) < 0)
 			return -1;
+	catalogue_scratch(c, place);
 	return 0;
 }
 

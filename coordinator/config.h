@@ -96,6 +96,8 @@ struct destination_config {
 	/* Behind another destination of its owner, which sends for it: the
 	 * place is that one's. Only the acknowledgement is fetched. */
 	char via[NAME_LIMIT];
+	/* Where a transport may make a private folder; "": as is usual. */
+	char scratch[PATH_MAX];
 	/*
 	 * The place only holds the files until the mirrors have fetched them:
 	 * who sends there clears it, too. Of the destinations of a stream that

@@ -314,12 +314,29 @@ is_abandoned(struct incoming *in, const char *name, const struct stat *st)
 	return now - p->since_ns >= in->part_age_ns;
 }
 
+/* rsync's own name for what it writes: ".NAME.XXXXXX". */
+static bool
+is_part_of_rsync(const char *name, size_t len)
+{
+	char whole[JOURNAL_NAME_LEN];
+	uint32_t epoch_number;
+	uint64_t sequence;
+
+	if (len != JOURNAL_NAME_LEN + 7 || name[len - 7] != '.')
+		return false;
+	memcpy(whole, name + 1, sizeof(whole) - 1);
+	whole[sizeof(whole) - 1] = '\0';
+	return journal_name_parse(whole, &epoch_number, &sequence);
+}
+
 static bool
 is_part(const char *name)
 {
 	size_t n = strlen(name);
 
-	return name[0] == '.' && n > 6 && strcmp(name + n - 5, ".part") == 0;
+	return name[0] == '.' &&
+	       ((n > 6 && strcmp(name + n - 5, ".part") == 0) ||
+		   is_part_of_rsync(name, n));
 }
 
 /* Fills *out; false when there is nothing to do for this name. */

@@ -65,6 +65,10 @@ libcoordinator_a_SOURCES += \
 	coordinator/projection.c coordinator/projection.h \
 	coordinator/projection_note.c \
 	coordinator/prune.c coordinator/rate.c coordinator/rate.h \
+	coordinator/rsync_call.c coordinator/rsync_explain.c \
+	coordinator/rsync_place.c \
+	coordinator/rsync_url.c coordinator/rsync_url.h \
+	coordinator/scratch.c coordinator/scratch.h \
 	coordinator/secret.c coordinator/secret.h \
 	coordinator/s3_compare.c coordinator/s3_credentials.c \
 	coordinator/s3_credentials.h coordinator/s3_error.c \
@@ -84,12 +88,14 @@ libcoordinator_a_SOURCES += \
 	coordinator/source_projected.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
+	coordinator/tool.c coordinator/tool.h coordinator/tool_moved.c \
 	coordinator/watch.c coordinator/watch.h \
 	coordinator/transfer.c coordinator/transfer.h \
 	coordinator/transport.c coordinator/transport.h \
 	coordinator/transport_dir.c coordinator/transport_dir.h \
 	coordinator/transport_dir_place.c coordinator/transport_https.c \
 	coordinator/transport_https.h coordinator/transport_https_place.c \
+	coordinator/transport_rsync.c coordinator/transport_rsync.h \
 	coordinator/transport_s3.c coordinator/transport_s3.h \
 	coordinator/transport_sftp.c \
 	coordinator/url.c coordinator/url.h

@@ -331,6 +331,20 @@ take_mirror(struct destination_config *d, const struct stream_owner *o,
 		(void)strcpy(d->relay, "yes");
 }
 
+/* An rsync daemon has no encryption, and proves nothing to us. */
+static int
+tell_open(struct change *ch, const struct stream_owner *o,
+    const struct destination_config *d, struct err *e)
+{
+	if (strncmp(d->url, "rsync://", 8) != 0 ||
+	    (o->source != NULL && o->source->encrypted))
+		return 0;
+	return buf_printf(&ch->err, e,
+	    "warning: whoever is on the way to %s can read the disks' content; "
+	    "use rsync+ssh://, or 'aim-manager key generate %s'\n",
+	    d->url, o->name);
+}
+
 int
 request_destination_add(struct change *ch, struct err *e)
 {
@@ -361,7 +375,7 @@ request_destination_add(struct change *ch, struct err *e)
 		       : catalogue_add_destination(ch->catalogue, &d, e)) < 0 ||
 	    (of != NULL && catalogue_save_stream(ch->catalogue, &d, e) < 0))
 		return err_at(e, "destination '%s'", name);
-	return tell_next(ch, &o, &d, e);
+	return tell_open(ch, &o, &d, e) < 0 ? -1 : tell_next(ch, &o, &d, e);
 }
 
 static const struct destination_config *

@@ -13,7 +13,8 @@ static const struct transport_ops *const transports[] = {
     &transport_https_ops,
     &transport_http_ops,
     &transport_s3_ops,
-    &transport_s3_ops,
+    &transport_rsync_ops,
+    &transport_rsync_ssh_ops,
 };
 #define TRANSPORTS (sizeof(transports) / sizeof(transports[0]))
 
@@ -37,8 +38,9 @@ find(const char *url, struct err *e)
 	}
 	(void)err_set(e, ERR_REFUSED,
 	    "\"%s\" is no URL that files can be sent to: use file:///DIR, "
-	    "sftp://USER@HOST:PORT/DIR, https://HOST:PORT/DIR or "
-	    "s3://BUCKET/PREFIX",
+	    "sftp://USER@HOST:PORT/DIR, https://HOST:PORT/DIR, "
+	    "s3://BUCKET/PREFIX, rsync+ssh://USER@HOST:PORT/DIR or "
+	    "rsync://USER@HOST/MODULE/DIR",
 	    name_quote(url, strlen(url), shown, sizeof(shown)));
 	return NULL;
 }

@@ -30,7 +30,7 @@ struct transport_file {
 };
 
 struct transport_ops {
-	const char *scheme; /* "file", "sftp", "https", "s3" */
+	const char *scheme; /* "file", "sftp", "https", ... */
 	/* Checks URL and options without connecting. */
 	int (*check)(
 	    const struct destination_config *d, bool for_acks, struct err *e);
@@ -133,6 +133,7 @@ void transport_file_done(
     struct transport_file *f, int result, uint64_t len, const struct err *why);
 
 extern const struct transport_ops transport_dir_ops, transport_sftp_ops,
-    transport_https_ops, transport_http_ops, transport_s3_ops;
+    transport_https_ops, transport_http_ops, transport_s3_ops,
+    transport_rsync_ops, transport_rsync_ssh_ops;
 
 #endif

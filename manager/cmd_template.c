@@ -10,6 +10,7 @@
 #include "coordinator/request.h"
 #include "coordinator/url.h"
 #include "manager/command.h"
+#include "manager/template.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -181,6 +182,7 @@ static const struct value values[] = {
     {"CERTIFICATE_KEY", "certificate-key", "/etc/nginx/aim.key"},
     {"PASSWORDS", "passwords", "/etc/nginx/aim.passwords"},
     {"CLIENT_CA", "client-ca", ""},
+    {"SECRETS", "secrets", "/etc/rsyncd.aim"},
     {"BUCKET", "bucket", "BUCKET/aim"},
 };
 #define VALUES (sizeof(values) / sizeof(values[0]))
@@ -303,19 +305,26 @@ run_destination_template(struct args *a)
 	static const struct {
 		const char *name, *text;
 	} kinds[] = {{"nginx", nginx_text}, {"sshd", sshd_text},
-	    {"authorized_keys", keys_text}, {"s3", s3_text}};
+	    {"authorized_keys", keys_text}, {"s3", s3_text},
+	    {"rsyncd", rsyncd_text}, {"rsyncd --hub", rsyncd_hub_text},
+	    {"rsync_keys", rsync_keys_text}};
+	const char *kind = a->words[0];
 	AUTO(buf_release) struct buf out = {0};
 	struct err e = {0};
 	size_t i;
 
+	if (strcmp(kind, "rsyncd") == 0 && args_has(a, "hub"))
+		kind = "rsyncd --hub";
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(kinds[i].name, a->words[0]) != 0)
+		if (strcmp(kinds[i].name, kind) != 0)
 			continue;
 		if (expand(a, kinds[i].text, &out, &e) < 0)
 			return tell_err(&e);
 		return tell_out(out.data, out.len);
 	}
 	return tell(EXIT_USAGE,
-	    "there is no template '%s': nginx, sshd, authorized_keys or s3",
+	    "there is no template '%s': nginx, sshd, authorized_keys, s3, "
+	    "rsyncd "
+	    "or rsync_keys",
 	    a->words[0]);
 }

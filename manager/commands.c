@@ -98,13 +98,13 @@ static const struct option_spec pause_mirror_options[] = {
 };
 static const struct option_spec destination_add_options[] = {
     {"group", "GROUP", "the group that is sent there"},
-    {"url", "URL", "file:///DIR, sftp://, https:// or s3://..."},
+    {"url", "URL", "file:///DIR, sftp://, https://, s3://, rsync..."},
     {"via", "NAME", "or: it lies behind this destination, a relay"},
     {"pairing", "FILE", "what 'mirror export' printed at the other site"},
     {"fingerprint", "HEX", "what 'mirror export' told; checked"},
     {"key", "FILE", "private key for uploads (SSH; TLS with certificate)"},
-    {"known-hosts", "FILE", "sftp: the server's key, as in known_hosts(5)"},
-    {"credentials", "FILE", "https: USER:PASSWORD or bearer TOKEN; s3: keys"},
+    {"known-hosts", "FILE", "SSH: the server's key, as in known_hosts(5)"},
+    {"credentials", "FILE", "passwords or keys for https, s3 or rsync"},
     {"ca", "FILE", "https, s3: who signed its certificate (PEM)"},
     {"pin", "sha256//BASE64",
 	"https, s3: the server's public key, as a digest"},
@@ -124,17 +124,18 @@ static const struct option_spec test_options[] = {
 };
 static const struct option_spec template_options[] = {
     {"folder", "DIR", "has incoming/ in it (default: /srv/aim-landing)"},
-    {"user", "NAME", "sshd: the account (default: aim-upload)"},
+    {"user", "NAME", "sshd, rsyncd: the account (default: aim-upload)"},
     {"keys", "FILE", "sshd: its keys (default: /etc/ssh/aim/%u)"},
-    {"upload-key", "FILE", "authorized_keys: public key that uploads"},
-    {"ack-key", "FILE", "authorized_keys: public key that only reads"},
+    {"upload-key", "FILE", "..._keys: public key that uploads"},
+    {"ack-key", "FILE", "..._keys: public key that only reads"},
+    {"secrets", "FILE", "rsyncd: accounts (default: /etc/rsyncd.aim)"},
     {"listen", "[ADDRESS:]PORT", "nginx: where it listens (default: 443)"},
     {"server", "NAME", "nginx: its name (default: any)"},
     {"certificate", "FILE", "nginx: its certificate"},
     {"certificate-key", "FILE", "nginx: the private key of that"},
     {"passwords", "FILE", "nginx: accounts, as of htpasswd"},
     {"client-ca", "FILE", "nginx: who signs clients' certificates"},
-    {"hub", NULL, "nginx, s3: files are fetched from there, too"},
+    {"hub", NULL, "nginx, s3, rsyncd: mirrors fetch from there, too"},
     {"bucket", "BUCKET/PREFIX", "s3: where files go"},
     END,
 };
@@ -335,9 +336,9 @@ const struct command commands[] = {
 	test_options, run_destination_test},
     {"destination", "template", "KIND", 1, 1, false, "configures a server",
 	"Prints configuration for the server at the mirror's site: nginx, "
-	"sshd,\nauthorized_keys (of that sshd) or s3 (a policy). With it an "
-	"account can upload\nnew journal files and read acknowledgements, and "
-	"nothing else.\n\n"
+	"sshd,\nauthorized_keys (of that sshd), s3 (a policy), rsyncd or "
+	"rsync_keys (for rsync\nover SSH). With it an account can upload new "
+	"journal files and read\nacknowledgements, and nothing else.\n\n"
 	"  aim-manager destination template nginx --server paris.example \\\n"
 	"      >/etc/nginx/conf.d/aim.conf",
 	template_options, run_destination_template},

@@ -11,7 +11,8 @@ libmanager_a_SOURCES = \
 	manager/cmd_list.c manager/cmd_logwrites.c \
 	manager/cmd_marker.c manager/cmd_projection.c \
 	manager/cmd_run.c manager/cmd_status.c \
-	manager/cmd_template.c manager/cmd_test.c manager/cmd_wait.c \
+	manager/cmd_template.c manager/template.h manager/template_rsync.c \
+	manager/cmd_test.c manager/cmd_wait.c \
 	manager/program.h manager/program.c \
 	manager/status.h manager/status.c \
 	manager/status_json.c manager/status_log.c manager/status_text.c

@@ -618,7 +618,9 @@ START_TEST(hostile_names_are_put_aside)
 	static const char *const names[] = {"x", "a b", "new\nline", ".hidden",
 	    "\xff\xfe", "00000001-0000000000000004.AIM",
 	    "00000001-000000000000004.aim", "00000001-0000000000000004.aim ",
-	    "..aim", "%s%n", "-rf", ".part", "00000001-0000000000000004"};
+	    "..aim", "%s%n", "-rf", ".part", "00000001-0000000000000004",
+	    ".00000001-0000000000000004.aim.12345",
+	    ".00000001-000000000000000g.aim.123456"};
 	char longest[256];
 	size_t i;
 
@@ -717,11 +719,13 @@ START_TEST(transfers_under_way_are_left_until_they_are_old)
 {
 	struct receive *r = NULL;
 	struct err e = {0};
+	static const char *const ends[] = {
+	    "00112233445566778899aabbccddeeff.part", "x9Y0zZ"};
 	char part[80];
 
 	make_stream(0);
-	(void)snprintf(part, sizeof(part),
-	    ".%s.00112233445566778899aabbccddeeff.part", u.maker.file[0].name);
+	(void)snprintf(
+	    part, sizeof(part), ".%s.%s", u.maker.file[0].name, ends[_i]);
 	deliver_bytes(&u, part, "half", 4);
 	ck_assert_int_eq(receive_open(&u.home, &u.config, &r, &e), 0);
 	while (receive_pass(r, &e) > 0)
@@ -1012,7 +1016,8 @@ main(void)
 	tcase_add_test(t, hostile_names_are_put_aside);
 	tcase_add_test(t, of_a_crowd_only_some_are_kept);
 	tcase_add_loop_test(t, what_is_no_file_is_never_opened, 0, 5);
-	tcase_add_test(t, transfers_under_way_are_left_until_they_are_old);
+	tcase_add_loop_test(
+	    t, transfers_under_way_are_left_until_they_are_old, 0, 2);
 	tcase_add_test(t, a_file_that_is_still_written_is_left_alone);
 	tcase_add_test(t, a_file_that_kills_its_reader_twice_is_put_aside);
 	suite_add_tcase(s, t);

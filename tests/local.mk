@@ -97,6 +97,7 @@ UNIT_TESTS += \
 	tests/check_project \
 	tests/check_prune \
 	tests/check_rate \
+	tests/check_rsync \
 	tests/check_s3 \
 	tests/check_seal \
 	tests/check_ship \
@@ -180,7 +181,8 @@ EXTRA_DIST += docs/capture.md tests/driver.sh \
 
 EXTRA_DIST += tests/data/qemu.wlog
 EXTRA_DIST += tests/lint tests/prepare.sh tests/sshd.sh tests/unit.h
-EXTRA_DIST += tests/guest.sh tests/nbd.sh tests/nginx.sh tests/s3.sh
+EXTRA_DIST += tests/guest.sh tests/nbd.sh tests/nginx.sh tests/s3.sh \
+	tests/rsync.sh
 # A folder in EXTRA_DIST would be copied with what is built in it.
 dist-hook:
 	$(MKDIR_P) $(distdir)/tests/sys

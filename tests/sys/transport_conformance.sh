@@ -10,7 +10,9 @@
 . "$TOP/tests/nginx.sh"
 # shellcheck source=tests/s3.sh
 . "$TOP/tests/s3.sh"
-need sshd ssh-keygen nginx openssl timeout setpriv
+# shellcheck source=tests/rsync.sh
+. "$TOP/tests/rsync.sh"
+need sshd ssh-keygen nginx rsync openssl timeout setpriv
 
 TOOL=$BUILD/tests/transport_tool
 [ -x "$TOOL" ] || fail "transport_tool is not built in $BUILD"
@@ -102,6 +104,38 @@ s3_how() {
 	esac
 }
 
+rsync_serve() {
+	rsyncd_start "$T/rsyncd-$1" "$LANDING" || fail "no rsync daemon"
+	(umask 077 && echo wrong >"$T/wrong_password")
+	SERVER=$RSYNCD_PID PORT=$RSYNCD_PORT
+}
+rsync_how() {
+	HOW=(-o "credentials=$RSYNCD_PASSWORD") KEY=- KNOWN=-
+	URL=rsync://uploader@127.0.0.1:$PORT/aim
+	case $1 in
+	reader) URL+=-ack ;;
+	stranger) HOW[1]=credentials=$T/wrong_password ;;
+	esac
+}
+
+rsync_ssh_serve() {
+	rsync_sshd_start "$T/rsync-sshd-$1" "$LANDING" || fail "no SSH server"
+	[ -f "$T/stranger" ] || ssh-keygen -q -t ed25519 -N '' -f "$T/stranger"
+	echo "[127.0.0.1]:$RSYNC_SSHD_PORT" \
+		"$(cut -d' ' -f1,2 "$T/stranger.pub")" >"$T/wrong_rsync_hosts"
+	SERVER=$RSYNC_SSHD_PID PORT=$RSYNC_SSHD_PORT
+}
+rsync_ssh_may_write() { rsync_may_write "$@"; }
+rsync_ssh_how() {
+	HOW=() KEY=$RSYNC_UPLOAD_KEY KNOWN=$RSYNC_KNOWN_HOSTS
+	URL=rsync+ssh://$RSYNC_USER@127.0.0.1:$PORT/
+	case $1 in
+	reader) KEY=$RSYNC_ACK_KEY ;;
+	stranger) KEY=$T/stranger ;;
+	impostor) KNOWN=$T/wrong_rsync_hosts ;;
+	esac
+}
+
 # ---- what all of them do ----
 
 # put|get|check WHO ...: as the right account and so on.
@@ -168,7 +202,7 @@ the_cases() {
 	say "$KIND: a name that is taken stays; a duplicate is accepted"
 	put right "$FOLDER" "$T/other/$(name 1)" 2>"$T/taken"
 	case $?:$KIND in
-	0:* | 3:* | 4:s3) ;; # s3 can tell that it is another
+	0:* | 3:* | 4:s3 | 4:rsync) ;; # these can tell that it is another
 	*) fail "status $? for a name that is taken: $(cat "$T/taken")" ;;
 	esac
 	put right "$FOLDER" "$T/files/$(name 2)"
@@ -219,6 +253,8 @@ wrong_ones() {
 	expect 4 put stranger "$FOLDER" "$T/files/$(name 1 4)"
 	echo "   $OUT"
 	expect 4 get stranger "$FOLDER/ack/$ACK"
+	empty 4 any
+	[ "$KIND" != rsync ] || return # its server proves nothing
 	expect 4 put impostor "$FOLDER" "$T/files/$(name 1 4)"
 	says "THE SERVER'S"
 	says 'Nothing was sent'
@@ -242,8 +278,9 @@ killed() {
 	whole
 	expect 1 put right "$FOLDER" "$T/files/$(name 1 2)"
 	SSHD_FIXED_PORT=$PORT NGINX_FIXED_PORT=$PORT S3_FIXED_PORT=$PORT
+	RSYNCD_FIXED_PORT=$PORT
 	"${KIND}_serve" "$KIND"
-	unset SSHD_FIXED_PORT NGINX_FIXED_PORT S3_FIXED_PORT
+	unset SSHD_FIXED_PORT NGINX_FIXED_PORT S3_FIXED_PORT RSYNCD_FIXED_PORT
 	must put right "$FOLDER" "$T"/files/00000002-*0[1-9a-f].aim
 	whole
 	[ "$SEEN" -ge 27 ] || fail "$SEEN of 27 arrived"
@@ -293,7 +330,7 @@ full() {
 	must put right "$FOLDER" "$T/files/$(name 1 4)"
 }
 
-for KIND in sftp https s3; do
+for KIND in sftp https s3 rsync rsync_ssh; do
 	(
 		SERVER=
 		# shellcheck disable=SC2046 # a list of numbers
@@ -302,7 +339,7 @@ for KIND in sftp https s3; do
 	) >"$T/frozen-$KIND.out" 2>&1 &
 	FROZEN+=($!)
 done
-for KIND in file sftp https s3; do
+for KIND in file sftp https s3 rsync rsync_ssh; do
 	serve_it "$KIND"
 	the_cases
 	no_rights
