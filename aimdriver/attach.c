@@ -249,6 +249,17 @@ have_alone(struct capture *c, struct err *e)
 	    "programs are capturing in this group; end them first");
 }
 
+/* A log tells of writes, and of flushes, that are done and reported. */
+static int
+check_commit(struct capture *c, struct err *e)
+{
+	if (capture_commit_kind(c) == COMMIT_LOCAL)
+		return 0;
+	return err_set(e, ERR_REFUSED,
+	    "the group's commit policy cannot be kept where writes are taken "
+	    "from a log: 'aim-manager group set GROUP --commit local'");
+}
+
 static int
 join(struct capture *c, struct err *e)
 {
@@ -263,7 +274,8 @@ join(struct capture *c, struct err *e)
 		check_places(c, e) < 0))
 		return -1;
 	if ((c->flags & CAPTURE_RECORDER) != 0 &&
-	    (have_alone(c, e) < 0 || check_places(c, e) < 0))
+	    (have_alone(c, e) < 0 || check_places(c, e) < 0 ||
+		check_commit(c, e) < 0))
 		return -1;
 	if ((c->flags & CAPTURE_INSPECT) == 0 && volumes_open(c, e) < 0)
 		return -1;

@@ -250,6 +250,44 @@ int capture_look(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
  */
 int capture_sync_journal(struct capture *c, struct err *e) CHECKED;
 
+/*
+ * ---- what a flush waits for (commit.c; policy: coordinator/commit.h) ----
+ *
+ * A driver that has carried out a flush, a FUA or an O_(D)SYNC write calls
+ * capture_commit, or, where it must wait in a way of its own, does what that
+ * does: nothing for LOCAL, capture_sync_journal for JOURNAL, steps for MIRRORS.
+ */
+enum capture_commit_kind {
+	COMMIT_LOCAL = 0,
+	COMMIT_JOURNAL = 1,
+	COMMIT_MIRRORS = 2,
+};
+
+/* The group's, now. */
+enum capture_commit_kind capture_commit_kind(const struct capture *c);
+
+/* One flush that waits for mirrors. Zero it before the first step. */
+struct capture_commit {
+	uint64_t begun_ns, number;
+	uint32_t era, tries, slot; /* slot: 1 + index; 0: none */
+	bool taken;
+	/* where to wait: a futex, while it holds `seen` */
+	_Atomic uint32_t *word;
+	uint32_t seen;
+};
+/*
+ * (*) 0: the flush may be reported: all that was complete when the first step
+ * was made is where the policy wants it, or the time is over and the policy is
+ * to go on without (which status and an event tell). Else wait that many
+ * milliseconds at most on w->word, and step again. No lock is held in between:
+ * the caller may leave by longjmp, be cancelled or killed.
+ */
+uint32_t capture_commit_step(struct capture *c, struct capture_commit *w);
+/* (*) All of it. -1: the journal cannot be made durable, or (RETRY, EINTR)
+ * interrupted(ctx), which is asked every 100 ms and may be NULL. */
+int capture_commit(struct capture *c, bool (*interrupted)(void *ctx), void *ctx,
+    struct err *e) CHECKED;
+
 /* The last thing that went wrong inside, for the driver's message. */
 const char *capture_trouble(const struct capture *c);
 
@@ -386,8 +424,25 @@ struct capture_status {
 	bool attached;	     /* somebody else is attached as a writer */
 	uint32_t segments, segments_free;
 	uint64_t boots;
+	enum capture_commit_kind commit;
+	bool commit_hold;
+	uint64_t committed, commit_wanted; /* transactions */
+	uint32_t commit_waiting; /* flushes that wait now; at most 64 */
+	uint64_t commit_late_ns; /* wall clock: flushes were too late since */
 };
 void capture_status(struct capture *c, struct capture_status *out);
+
+/* The policy, durably, unless it is that already (coordinator). */
+int capture_set_commit(struct capture *c, enum capture_commit_kind kind,
+    bool hold, uint32_t timeout_ms, struct err *e) CHECKED;
+/* All up to `upto` is where the policy wants it; wakes who waits for that. */
+void capture_committed(struct capture *c, uint64_t upto);
+/* The mirrors have caught up: flushes wait for them again. */
+void capture_commit_in_time(struct capture *c);
+/* Does a flush wait for more than is committed? Cheap. */
+bool capture_commit_awaited(const struct capture *c);
+/* Wakes capture_wait (any process that may write to the group's files). */
+void capture_nudge(struct capture *c);
 
 /* Wants everything up to `upto` sealed without waiting for age. */
 void capture_request_seal(struct capture *c, uint64_t upto);

@@ -449,6 +449,9 @@ empty_chain(struct control *ctl, uint64_t next, enum capture_mode mode)
 	atomic_store(&ctl->settled, next);
 	atomic_store(&ctl->sealed, next - 1);
 	atomic_store(&ctl->seal_request, 0);
+	atomic_store(&ctl->commit_wanted, 0);
+	atomic_store(&ctl->committed, 0);
+	atomic_fetch_add(&ctl->commit_era, 1);
 	atomic_store(&ctl->sealed_charged, atomic_load(&ctl->charged));
 	atomic_store(&ctl->sealed_bytes, atomic_load(&ctl->bytes));
 	for (i = 0; i < CONTROL_SEGMENTS; i++)

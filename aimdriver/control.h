@@ -96,6 +96,9 @@ enum {
 	MARK_KNOWN = MARK_WRITING | MARK_TIMES,
 };
 
+#define COMMIT_HOLD (1u << 8)
+enum { COMMIT_WAITERS = 64 };
+
 /* Why what the volumes hold must be copied in anew. */
 enum { RECOVERY_NONE = 0, RECOVERY_BOOT = 1, RECOVERY_LOST = 2 };
 
@@ -111,6 +114,8 @@ struct control {
 	_Atomic uint32_t needs_recovery; /* RECOVERY_* */
 	_Atomic uint32_t needs_redo;	 /* a volume in `wal`, of its log */
 	_Atomic uint64_t boots;
+	/* what a flush waits for: enum capture_commit_kind, COMMIT_HOLD */
+	_Atomic uint32_t commit, commit_timeout_ms;
 
 	/* the second sector, as right: a bit for each volume whose clients
 	 * were told that a log has what the disk may not (wal.h) */
@@ -140,14 +145,24 @@ struct control {
 	_Atomic uint32_t waiting;
 	struct control_lock settle, notes, activity;
 
+	/* flushes that wait for mirrors: commit.c. All zero when made. */
+	_Alignas(64) _Atomic uint64_t committed; /* so far, as it must be */
+	_Atomic uint64_t commit_wanted;		 /* somebody waits for this */
+	_Atomic uint64_t commit_late_ns; /* wall clock; 0: it is in time */
+	_Atomic uint32_t commit_bell;	 /* futex: `committed` was set */
+	_Atomic uint32_t commit_era;	 /* numbers are given out anew */
+	_Atomic uint64_t commit_waiter[COMMIT_WAITERS]; /* last seen; 0 */
+
 	_Alignas(4096) struct control_lock stripe[CONTROL_STRIPES];
 	_Alignas(4096) struct control_segment segment[CONTROL_SEGMENTS];
 	_Alignas(4096) struct control_volume volume[JOURNAL_VOLUME_LIMIT];
 };
 
-_Static_assert(offsetof(struct control, boots) + 8 <= 512, "one sector");
+_Static_assert(
+    offsetof(struct control, commit_timeout_ms) + 4 <= 512, "one sector");
 _Static_assert(offsetof(struct control, wal) == 512, "the second sector");
 _Static_assert(offsetof(struct control, reserve) == 4096, "the first page");
+_Static_assert(offsetof(struct control, stripe) == 8192, "the third page");
 
 /* From a lock to what its owner keeps of it in memory of its own: lock.c. */
 #define CONTROL_SHADOW                                                         \
@@ -457,6 +472,9 @@ bool lock_try(const struct capture *c, struct control_lock *l);
 bool lock_wait(
     const struct capture *c, struct control_lock *l, uint32_t wait_ms);
 void unlock_plain(const struct capture *c, struct control_lock *l);
+
+/* ---- commit.c ---- */
+void commit_status(const struct capture *c, struct capture_status *out);
 
 /* ---- reserve.c ---- */
 struct want {

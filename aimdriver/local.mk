@@ -24,6 +24,7 @@ libaimdriver_a_SOURCES += \
 	aimdriver/attach.c \
 	aimdriver/attached.c \
 	aimdriver/capture.c aimdriver/capture.h \
+	aimdriver/commit.c \
 	aimdriver/control.c aimdriver/control.h \
 	aimdriver/expand.c \
 	aimdriver/extent.c \
@@ -91,6 +92,7 @@ libaim_preload_so_SOURCES = \
 	aimdriver/preload/aio.c \
 	aimdriver/preload/attributes.c \
 	aimdriver/preload/calls.h \
+	aimdriver/preload/commit.c \
 	aimdriver/preload/copy.c \
 	aimdriver/preload/elf.c \
 	aimdriver/preload/entry.c aimdriver/preload/entry.h \

@@ -67,6 +67,7 @@ capture_status(struct capture *c, struct capture_status *out)
 		out->oldest_unsealed_ns =
 		    segment_slot(c, segment, slot)->time_ns;
 	count_segments(c, out);
+	commit_status(c, out);
 }
 
 void

@@ -358,6 +358,8 @@ break_run(struct source *s, struct err *e)
 		return err_at(e, "begin a new epoch");
 	if (source_has_tip(s) && store_note(s, false, e) < 0)
 		return -1;
+	/* No mirror has what was written since, before it has its recovery. */
+	commit_break(s);
 	if (queue_recoveries(s, &any, e) < 0 || capture_anew(s, any, e) < 0)
 		return err_at(e, "begin a new epoch");
 	if (source_has_tip(s) && store_note(s, true, e) < 0)

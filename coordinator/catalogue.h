@@ -40,13 +40,16 @@ int catalogue_commit(struct catalogue *c, struct err *e) CHECKED;
 struct snapshot {
 	struct uuid site;
 	char site_name[NAME_LIMIT];
+	struct location location;
 	uint32_t group_count, destination_count, mirror_count, key_count;
+	uint32_t hook_count;
 	struct group_config *groups;		 /* by name */
 	struct destination_config *destinations; /* by owner, then name */
 	struct mirror_config *mirrors;		 /* by name */
 	struct key_config *keys;		 /* as they came */
 	uint32_t projection_count;
 	struct projection_config *projections; /* by group, then name */
+	struct hook_config *hooks;	       /* by name */
 };
 int catalogue_load(
     struct catalogue *c, struct snapshot *out, struct err *e) CHECKED;
@@ -131,6 +134,14 @@ int catalogue_set(struct catalogue *c, const struct uuid *subject,
 /* 1, or 0 when it has no such option: then *out is left alone. */
 int catalogue_get(struct catalogue *c, const struct uuid *subject,
     const char *key, char *out, size_t room, struct err *e) CHECKED;
+/* Of the site (`subject` NULL), or of the one that a destination or mirror of
+ * that UUID is paired with; one that is not known is taken away. */
+int catalogue_set_location(struct catalogue *c, const struct uuid *subject,
+    const struct location *l, struct err *e) CHECKED;
+/* Registers a hook, in the place of one of that name; an empty path: takes it
+ * away (catalogue_site.c). */
+int catalogue_set_hook(
+    struct catalogue *c, const struct hook_config *k, struct err *e) CHECKED;
 /* Takes all of them away. */
 int catalogue_forget(
     struct catalogue *c, const struct uuid *subject, struct err *e) CHECKED;

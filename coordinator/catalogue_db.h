@@ -52,5 +52,19 @@ int catalogue_load_hubs(
  * destinations get one. */
 int catalogue_load_projections(
     struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
+/* ---- catalogue_group.c ---- */
+/* What the group's settings say beside its row. */
+int catalogue_load_group(
+    struct catalogue *c, struct group_config *g, struct err *e) CHECKED;
+/* What a mirror's settings say beside its row and its place. */
+int catalogue_load_mirror(
+    struct catalogue *c, struct mirror_config *m, struct err *e) CHECKED;
+/* ---- catalogue_site.c ---- */
+int catalogue_load_locations(
+    struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
+int catalogue_load_hooks(
+    struct catalogue *c, struct snapshot *s, struct err *e) CHECKED;
+/* Which destinations flushes wait for. */
+void catalogue_mark_commits(struct snapshot *s);
 
 #endif

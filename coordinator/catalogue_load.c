@@ -145,6 +145,7 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 			return -1;
 		s->group_count++;
 		if (load_group(st, g, e) < 0 || load_level(c, g, e) < 0 ||
+		    catalogue_load_group(c, g, e) < 0 ||
 		    load_volumes(c, g, e) < 0)
 			return -1;
 	}
@@ -315,6 +316,7 @@ load_mirrors(struct catalogue *c, struct snapshot *s, struct err *e)
 		if (catalogue_load_relay(c, m, e) < 0)
 			return -1;
 		if (load_mirror_volumes(c, m, e) < 0 ||
+		    catalogue_load_mirror(c, m, e) < 0 ||
 		    catalogue_load_pull(c, &m->uuid, &m->pull, e) < 0)
 			return -1;
 	}
@@ -386,7 +388,9 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	    load_mirrors(c, &s, e) < 0 ||
 	    catalogue_load_forwards(c, &s, e) < 0 ||
 	    catalogue_load_projections(c, &s, e) < 0 ||
-	    catalogue_load_hubs(c, &s, e) < 0 || load_keys(c, &s, e) < 0) {
+	    catalogue_load_hubs(c, &s, e) < 0 || load_keys(c, &s, e) < 0 ||
+	    catalogue_load_hooks(c, &s, e) < 0 ||
+	    catalogue_load_locations(c, &s, e) < 0) {
 		if (own)
 			(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
@@ -394,6 +398,7 @@ catalogue_load(struct catalogue *c, struct snapshot *out, struct err *e)
 	if (own && sql_exec(c->db, "COMMIT", e) < 0)
 		return -1;
 	catalogue_join(&s);
+	catalogue_mark_commits(&s);
 	*out = s;
 	memset(&s, 0, sizeof(s));
 	return 0;
@@ -415,6 +420,7 @@ snapshot_release(struct snapshot *s)
 	for (uint32_t i = 0; i < s->projection_count; i++)
 		free(s->projections[i].parts);
 	free(s->projections);
+	free(s->hooks);
 	memset(s, 0, sizeof(*s));
 }
 

@@ -10,6 +10,8 @@
 #include "common/name.h"
 #include "common/uuid.h"
 #include "fileformat/layout.h"
+#include "coordinator/commit.h"
+#include "coordinator/hook.h"
 #include "fileformat/pairing.h"
 #include "fileformat/sign.h"
 
@@ -39,6 +41,7 @@ struct group_config {
 	bool exported;		    /* its volumes are fixed */
 	bool encrypted;		    /* has a current key, for ever */
 	uint8_t key_id[KEY_ID_LEN]; /* that one */
+	struct commit_config commit;
 	uint32_t volume_count;
 	struct volume_config *volumes; /* owned by the catalogue snapshot */
 };
@@ -66,6 +69,8 @@ struct projection_config {
 	struct projection_part *parts; /* in the order of the volumes; owned by
 					* the catalogue snapshot */
 };
+
+#define ALARM_SILENCE_MS 300000u /* unless the operator says otherwise */
 
 /* HOP: as soon as the relay before it has stored it. */
 enum prune_at { PRUNE_APPLIED = 1, PRUNE_STORED = 2, PRUNE_HOP = 3 };
@@ -105,6 +110,8 @@ struct destination_config {
 	 */
 	bool hub;
 	uint32_t hub_rank;
+	bool commit;		  /* the group's flushes may wait for it */
+	struct location location; /* of the mirror's site, from the pairing */
 };
 
 struct mirror_volume_config {
@@ -151,6 +158,8 @@ struct mirror_config {
 	/* Where its files are passed on to; lent by the snapshot. */
 	const struct destination_config *destinations;
 	uint32_t destination_count;
+	uint32_t alarm_ms;	  /* silence of the source; 0: never an alarm */
+	struct location location; /* of the source's site, from the pairing */
 	uint32_t keys; /* of the group, here: a new one restarts its roles */
 	uint32_t volume_count;
 	struct mirror_volume_config *volumes;

@@ -20,12 +20,19 @@ libcoordinator_a_SOURCES += \
 	coordinator/catalogue_load.c coordinator/catalogue_change.c \
 	coordinator/catalogue_projection.c \
 	coordinator/catalogue_setting.c coordinator/catalogue_forward.c \
+	coordinator/catalogue_group.c \
+	coordinator/catalogue_site.c \
+	coordinator/hook.h coordinator/hook.c \
+	coordinator/hooks.h coordinator/hooks.c coordinator/request_site.c \
+	coordinator/commit.h coordinator/commit.c \
+	coordinator/distance.h coordinator/distance.c \
 	coordinator/sql.h coordinator/sql.c \
 	coordinator/message.h coordinator/message.c \
 	coordinator/request.h coordinator/request.c \
 	coordinator/request_volume.c coordinator/request_pending.c \
 	coordinator/request_folder.c coordinator/request_adopt.c \
-	coordinator/request_group.c coordinator/request_mirror.c \
+	coordinator/request_group.c coordinator/request_set.c \
+	coordinator/request_mirror.c \
 	coordinator/request_destination.c coordinator/request_base.c \
 	coordinator/request_carry.c coordinator/request_projection.c \
 	coordinator/request_layout.c \
@@ -81,11 +88,13 @@ libcoordinator_a_SOURCES += \
 	coordinator/sftp_url.h coordinator/sftp_worker.c \
 	coordinator/sftp_worker.h \
 	coordinator/ship.c coordinator/ship.h coordinator/ship_ack.c \
+	coordinator/ship_commit.c \
 	coordinator/ship_hub.c coordinator/ship_relay.c \
 	coordinator/ship_note.c coordinator/ship_send.c \
 	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/source_projected.c \
+	coordinator/source_commit.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
 	coordinator/tool.c coordinator/tool.h coordinator/tool_moved.c \
@@ -121,6 +130,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/receive_scan.c coordinator/receive_take.c \
 	coordinator/receive_tell.c coordinator/receive_forward.c \
 	coordinator/forward.c coordinator/forward.h \
+	coordinator/receive_silence.c \
 	coordinator/redrive.c coordinator/redrive.h \
 	coordinator/stage.c coordinator/stage.h \
 	coordinator/survey.c coordinator/survey.h \

@@ -261,5 +261,5 @@ source_event(struct source *s)
 	const char *event = s->passing.event;
 
 	s->passing.event = NULL;
-	return event;
+	return event != NULL ? event : commit_event(s);
 }

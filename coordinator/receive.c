@@ -80,6 +80,7 @@ open_parts(struct receive *r, struct home *h, const struct mirror_config *m,
 	if (incoming_open(h, m, &r->in, e) < 0)
 		return -1;
 	publisher_init(&r->publisher, h, incoming_ack_dir(r->in), &m->uuid);
+	receive_silence_begin(r);
 	return receive_forward_open(r, e) < 0 ? -1 : find_tip(r, e);
 }
 
@@ -254,6 +255,8 @@ scan_some(struct receive *r, struct err *e)
 	if (more != 0 || !position_is_nil(&r->tip) || !r->has_best)
 		return more;
 	more = take_all(r, e);
+	if (more > 0)
+		receive_heard(r);
 	/* Seen from where it begins, other files are old or later. */
 	if (more > 0)
 		r->scan_wanted = true;
@@ -269,6 +272,7 @@ receive_files(struct receive *r, struct err *e)
 		return -1;
 	/* The chain moves: what seemed to be missing was only late. */
 	if (taken > 0) {
+		receive_heard(r);
 		r->later = false;
 		r->gap_since_ns = 0;
 	}

@@ -47,6 +47,10 @@ struct receive {
 	bool scan_wanted, state_wanted;
 	uint64_t scan_ns, state_ns; /* when last done, monotonic */
 	char note[512];		    /* as last written */
+
+	uint64_t heard_ns;	  /* monotonic: the last word of the source */
+	uint64_t silent_since_ns; /* wall clock; 0: no alarm */
+	char event[200], told[200];
 };
 
 /* ---- receive.c ---- */
@@ -87,6 +91,13 @@ int receive_refuse_next(struct receive *r, const char *name, const char *why,
 
 /* Looks at some more entries of the folder; 1 when there are more. */
 int receive_scan(struct receive *r, struct err *e) CHECKED;
+
+/* ---- receive_silence.c ---- */
+void receive_silence_begin(struct receive *r);
+/* A file has continued the chain. */
+void receive_heard(struct receive *r);
+/* Raises the alarm when it is time. */
+void receive_silence_look(struct receive *r);
 
 /* ---- receive_tell.c ---- */
 

@@ -2,7 +2,8 @@
 /*
  * What the receiver says: the acknowledgement for the source, and the note
  * state/<mirror>.recv for status: state, received, applied, consistent,
- * reason, quarantined, refused, duplicates, gap, spool_files, spool_bytes.
+ * reason, quarantined, refused, duplicates, gap, spool_files, spool_bytes,
+ * silent_since_ns.
  */
 #include "coordinator/receive.h"
 
@@ -105,7 +106,7 @@ note(struct receive *r, const struct ack *a, struct err *e)
 {
 	char mirror[UUID_TEXT], name[UUID_TEXT + 8], all[sizeof(r->note)];
 	char received[24], applied[24], quarantined[24], duplicates[24];
-	char files[24], bytes[24];
+	char files[24], bytes[24], silent[24];
 	struct note_pair pairs[] = {
 	    {"state", ack_state_name(a->state)},
 	    {"received", received},
@@ -118,6 +119,7 @@ note(struct receive *r, const struct ack *a, struct err *e)
 	    {"gap", is_gap(r) ? "yes" : "no"},
 	    {"spool_files", files},
 	    {"spool_bytes", bytes},
+	    {"silent_since_ns", silent},
 	};
 
 	(void)snprintf(received, sizeof(received), "%" PRIu64, r->stored.last);
@@ -130,9 +132,10 @@ note(struct receive *r, const struct ack *a, struct err *e)
 	    r->forward == NULL ? 0 : r->forward->files);
 	(void)snprintf(bytes, sizeof(bytes), "%" PRIu64,
 	    r->forward == NULL ? 0 : r->forward->bytes);
-	(void)snprintf(all, sizeof(all), "%d %s %s %d %s %s %s %s %d %s",
+	(void)snprintf(silent, sizeof(silent), "%" PRIu64, r->silent_since_ns);
+	(void)snprintf(all, sizeof(all), "%d %s %s %d %s %s %s %s %d %s %s",
 	    (int)a->state, received, applied, a->consistent, a->reason,
-	    quarantined, duplicates, r->refused, is_gap(r), bytes);
+	    quarantined, duplicates, r->refused, is_gap(r), bytes, silent);
 	if (strcmp(all, r->note) == 0)
 		return 0;
 	(void)snprintf(name, sizeof(name), "%s.recv",
@@ -160,6 +163,7 @@ receive_tell(struct receive *r, struct err *e)
 {
 	struct ack a;
 
+	receive_silence_look(r);
 	fill(r, &a);
 	if (publisher_is_due(&r->publisher, &a)) {
 		a.at_rest = a.at_rest && is_state_of_now(r);

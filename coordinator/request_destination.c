@@ -373,6 +373,8 @@ request_destination_add(struct change *ch, struct err *e)
 	if (take_prune_at(ch, &o, &d, e) < 0 || uuid_make(&d.uuid, e) < 0 ||
 	    (d.forward ? catalogue_add_forward(ch->catalogue, &d, e)
 		       : catalogue_add_destination(ch->catalogue, &d, e)) < 0 ||
+	    catalogue_set_location(ch->catalogue, &d.uuid, &p.location, e) <
+		0 ||
 	    (of != NULL && catalogue_save_stream(ch->catalogue, &d, e) < 0))
 		return err_at(e, "destination '%s'", name);
 	return tell_open(ch, &o, &d, e) < 0 ? -1 : tell_next(ch, &o, &d, e);
@@ -415,6 +417,32 @@ request_destination_limit(struct change *ch, struct err *e)
 	    ch->catalogue, &d->uuid, "limit", limit, e);
 }
 
+/* No flush is to wait for one that is not there any more. */
+static int
+check_unneeded(
+    struct change *ch, const struct destination_config *d, struct err *e)
+{
+	uint32_t count = 0;
+
+	if (!d->commit)
+		return 0;
+	for (uint32_t i = 0; i < ch->now.destination_count; i++)
+		count += ch->now.destinations[i].commit &&
+			 uuid_equal(&ch->now.destinations[i].group, &d->group);
+	for (uint32_t i = 0; i < ch->now.group_count; i++) {
+		const struct group_config *g = &ch->now.groups[i];
+
+		if (!uuid_equal(&g->uuid, &d->group) ||
+		    (g->commit.all && count > 1))
+			continue;
+		return err_set(e, ERR_REFUSED,
+		    "flushes of group '%s' wait for destination '%s': change "
+		    "that first ('aim-manager group set %s --commit ...')",
+		    g->name, d->name, g->name);
+	}
+	return 0;
+}
+
 int
 request_destination_remove(struct change *ch, struct err *e)
 {
@@ -422,7 +450,7 @@ request_destination_remove(struct change *ch, struct err *e)
 	const struct destination_config *d = need_destination(ch, e);
 	char file[UUID_TEXT + 8], uuid[UUID_TEXT];
 
-	if (d == NULL ||
+	if (d == NULL || check_unneeded(ch, d, e) < 0 ||
 	    catalogue_remove_destination(ch->catalogue, &d->uuid, e) < 0)
 		return -1;
 	if (change_has(ch, "dry-run"))

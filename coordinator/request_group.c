@@ -62,6 +62,7 @@ fill(struct change *ch, const struct group_config *g,
 	p->group = g->uuid;
 	p->stream = of != NULL ? of->stream : g->stream;
 	p->encrypted = g->encrypted;
+	p->location = ch->now.location;
 	p->key = ch->home->key.pub;
 	p->volume_count = count;
 	for (uint32_t i = 0; i < count; i++)

@@ -386,6 +386,8 @@ add(struct change *ch, struct plan *p, struct err *e)
 	take_identity(p);
 	if (uuid_make(&p->mirror.uuid, e) < 0 ||
 	    catalogue_add_mirror(ch->catalogue, &p->mirror, e) < 0 ||
+	    catalogue_set_location(ch->catalogue, &p->mirror.uuid,
+		&p->pairing.location, e) < 0 ||
 	    buf_printf(&ch->out, e, "%s of %s: %u volume%s from site %s\n",
 		noun, p->mirror.group_name, p->mirror.volume_count,
 		p->mirror.volume_count == 1 ? "" : "s",
@@ -465,6 +467,7 @@ fill_export(struct change *ch, const struct mirror_config *m, struct pairing *p,
 	if (p->volumes == NULL)
 		return err_set(e, ERR_RETRY, "out of memory");
 	p->role = m->relay ? PAIRING_RELAY : PAIRING_MIRROR;
+	p->location = ch->now.location;
 	(void)strcpy(p->site_name, ch->home->site_name);
 	p->site = ch->home->site;
 	(void)strcpy(p->group_name, m->group_name);

@@ -106,8 +106,9 @@ report(const struct role *r, struct trouble *t, const char *text)
 static void
 report_event(const struct role *r, struct trouble *t)
 {
-	const char *event =
-	    r->kind == ROLE_SOURCE ? source_event(r->work) : NULL;
+	const char *event = r->kind == ROLE_SOURCE    ? source_event(r->work)
+			    : r->kind == ROLE_RECEIVE ? receive_event(r->work)
+						      : NULL;
 
 	if (event != NULL)
 		report(r, t, event);

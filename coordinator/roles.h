@@ -102,6 +102,8 @@ int receive_open(struct home *h, const struct mirror_config *m,
     struct receive **out, struct err *e) CHECKED;
 int receive_pass(struct receive *r, struct err *e) CHECKED;
 void receive_wait(struct receive *r, uint32_t wait_ms);
+/* As source_event. */
+const char *receive_event(struct receive *r);
 void receive_close(struct receive *r);
 
 /*

@@ -99,6 +99,7 @@ ship_close(struct ship *s)
 		return;
 	transport_close(s->put);
 	transport_close(s->get);
+	ship_commit_close(s);
 	sealed_close(&s->sealed);
 	cleanup_fd(&s->inotify);
 	free(s);
@@ -183,6 +184,7 @@ ship_pass(struct ship *s, struct err *e)
 		ship_note(s, false);
 		return err_set(e, s->trouble.kind, "%s", s->trouble.text);
 	}
+	ship_commit_look(s);
 	did = work(s, &why);
 	if (ship_count_lag(s, did < 0 ? NULL : &why) < 0)
 		did = -1;

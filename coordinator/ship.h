@@ -8,6 +8,7 @@
  *   ship.c  open, pass, wait, close    ship_send.c  cursor, window, sending
  *   ship_ack.c  fetching               ship_note.c  lag, state/<dest>.ship
  *   ship_hub.c  a place that mirrors fetch from   ship_relay.c  relays
+ *   ship_commit.c  flushes that wait for the acknowledgement
  */
 #ifndef COORDINATOR_SHIP_H
 #define COORDINATOR_SHIP_H
@@ -95,6 +96,10 @@ struct ship {
 	bool passed;		/* the acknowledgement, on */
 	struct position looked; /* for where the mirror begins */
 
+	/* Flushes that may wait for this one; NULL: none do. */
+	struct capture *commit;
+	uint64_t commit_next_ns;
+
 	int inotify;	  /* -1: none */
 	bool watched_far; /* the far folder tells of acknowledgements */
 };
@@ -117,6 +122,15 @@ int ship_fetch(struct ship *s, struct err *e) CHECKED;
 void ship_poll_soon(struct ship *s);
 /* Is there nothing that we wait for? */
 bool ship_is_idle(const struct ship *s);
+
+/* ---- ship_commit.c ---- */
+/* Looks after its view of the group, now and then. */
+void ship_commit_look(struct ship *s);
+void ship_commit_close(struct ship *s);
+/* Does a flush wait, perhaps for us? */
+bool ship_commit_urgent(const struct ship *s);
+/* A new acknowledgement is saved. */
+void ship_commit_tell(struct ship *s);
 
 /* A hub's folder and what is to be cleared there; else nothing. */
 int ship_hub(struct ship *s, struct err *e) CHECKED;

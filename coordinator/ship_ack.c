@@ -17,12 +17,16 @@
 #define POLL_FIRST_MS 50u
 #define POLL_LAST_MS 2000u
 #define POLL_IDLE_MS 10000u
+/* While a flush waits. */
+#define POLL_URGENT_FIRST_MS 2u
+#define POLL_URGENT_LAST_MS 16u
 
 void
 ship_poll_soon(struct ship *s)
 {
-	s->poll_ms = POLL_FIRST_MS;
-	s->poll_ns = clock_mono_ns() + POLL_FIRST_MS * NS_PER_MS / 2;
+	s->poll_ms =
+	    ship_commit_urgent(s) ? POLL_URGENT_FIRST_MS : POLL_FIRST_MS;
+	s->poll_ns = clock_mono_ns() + s->poll_ms * NS_PER_MS / 2;
 }
 
 bool
@@ -42,10 +46,16 @@ ship_is_idle(const struct ship *s)
 static void
 poll_later(struct ship *s)
 {
-	uint32_t last = ship_is_idle(s) ? POLL_IDLE_MS : POLL_LAST_MS;
+	bool urgent = ship_commit_urgent(s);
+	uint32_t first = urgent ? POLL_URGENT_FIRST_MS : POLL_FIRST_MS;
+	uint32_t last = urgent		  ? POLL_URGENT_LAST_MS
+			: ship_is_idle(s) ? POLL_IDLE_MS
+					  : POLL_LAST_MS;
 
-	if (s->poll_ms < POLL_FIRST_MS)
-		s->poll_ms = POLL_FIRST_MS;
+	if (s->poll_ms < first)
+		s->poll_ms = first;
+	if (urgent && s->poll_ms > last)
+		s->poll_ms = last;
 	s->poll_ns = clock_mono_ns() + s->poll_ms * NS_PER_MS;
 	s->poll_ms = s->poll_ms * 2 < last ? s->poll_ms * 2 : last;
 }
@@ -84,6 +94,7 @@ accept(struct ship *s, const struct buf *b, struct err *e)
 	s->hub_ns = 0;
 	ship_stored(s);
 	ship_asked(s, had ? &before : NULL);
+	ship_commit_tell(s);
 	ship_poll_soon(s);
 	return 1;
 }

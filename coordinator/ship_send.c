@@ -243,6 +243,11 @@ check_hole(struct ship *s, struct err *e)
 	found = sealed_skip(&s->sealed, s->epoch_number, s->sequence, &f, e);
 	if (found <= 0)
 		return found;
+	/* It has come just now. */
+	if ((f.at.epoch_number == s->epoch_number &&
+		f.at.sequence == s->sequence + 1) ||
+	    (f.at.epoch_number == s->epoch_number + 1 && f.at.sequence == 1))
+		return 0;
 	(void)journal_name(s->epoch_number, s->sequence + 1, name);
 	if (s->upstream != NULL && s->upstream->relay)
 		return err_set(e, ERR_RETRY,

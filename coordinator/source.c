@@ -172,7 +172,7 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	    sealed_open(s->home, &s->group.stream, &s->sealed, e) < 0 ||
 	    attach(s, g, e) < 0 || source_jobs(s, true, e) < 0 ||
 	    projected_open(s, e) < 0 || source_find_tip(s, e) < 0 ||
-	    break_open(s, e) < 0)
+	    commit_open(s, e) < 0 || break_open(s, e) < 0)
 		return -1;
 	if (is_carried(s))
 		s->window_limit = UINT64_MAX;
@@ -219,6 +219,7 @@ source_close(struct source *s)
 	group_key_forget(&s->key);
 	extents_release(&s->extents);
 	extents_release(&s->cooling.cooled);
+	commit_close(s);
 	sealed_close(&s->sealed);
 	free(s->projected);
 	free(s->destinations);
@@ -372,6 +373,7 @@ source_pass(struct source *s, struct err *e)
 
 	if (check_files(s, e) < 0)
 		return -1;
+	commit_step(s);
 	projected_look(s, false);
 	did = run_part(s, PART_SEAL, break_or_seal);
 	if (run_part(s, PART_COPYIN, copyin_step)) {

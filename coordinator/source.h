@@ -9,6 +9,7 @@
  *   cool.c    marks of the activity log that are no longer needed
  *   passing.c writes that pass while the spool is full
  *   source_projected.c  what projections of the stream still need
+ *   source_commit.c  flushes that wait for mirrors
  *   source_note.c  state/<group>.source
  */
 #ifndef COORDINATOR_SOURCE_H
@@ -22,7 +23,11 @@
 #include "coordinator/projection.h"
 #include "coordinator/roles.h"
 #include "coordinator/sealed.h"
+#include "fileformat/ack.h"
 #include "fileformat/crypt.h"
+
+#include <sys/types.h>
+#include <time.h>
 
 #define SOURCE_REASON 160
 
@@ -70,6 +75,25 @@ struct passing {
 struct projected {
 	struct uuid stream;
 	struct projection_note note;
+};
+
+/* Flushes that wait for mirrors (source_commit.c). */
+struct commit_member {
+	bool counts; /* the policy names it */
+	bool known;  /* `ack` is what is saved now */
+	struct ack ack;
+	ino_t ino;
+	struct timespec mtime;
+};
+struct committing {
+	struct commit_member *members; /* one for each destination */
+	uint64_t *at;
+	uint32_t needed;
+	uint64_t published;
+	bool told;		/* that, by us */
+	bool late;		/* it was said */
+	uint64_t mark, mark_ns; /* the end of the stream, some time ago */
+	const char *event;	/* to be told once; NULL: none */
 };
 
 struct source {
@@ -125,6 +149,7 @@ struct source {
 	struct extents extents; /* what they copy in */
 	struct cooling cooling;
 	struct passing passing;
+	struct committing commit;
 
 	uint64_t prune_ns;	/* monotonic: next look */
 	uint64_t flushed;	/* volumes flushed past this transaction */
@@ -220,6 +245,17 @@ void passing_recovered(struct source *s);
  * rest_kept.
  */
 int passing_keep_rest(struct source *s, struct err *e) CHECKED;
+
+/* ---- source_commit.c ---- */
+/* Tells the capture core the group's policy. */
+int commit_open(struct source *s, struct err *e) CHECKED;
+void commit_close(struct source *s);
+/* Tells it up to where mirrors have the stream, and whether that is in time. */
+void commit_step(struct source *s);
+/* Before writes are captured again: nothing is committed. */
+void commit_break(struct source *s);
+/* As source_event. */
+const char *commit_event(struct source *s);
 
 /* ---- prune.c ---- */
 /* Removes what nobody needs: 1 when something was removed, 0, -1, or

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "coordinator/hooks.h"
 #include "coordinator/notify.h"
 #include "coordinator/request.h"
 #include "coordinator/role.h"
@@ -56,6 +57,7 @@ struct supervisor {
 	struct slot *slots;
 	uint32_t slot_count;
 	pid_t request; /* child that carries one out; 0: none */
+	struct hooks hooks;
 	uint64_t watchdog_ns;
 	uint32_t watchdog_ms;
 	struct lease *lease;
@@ -74,6 +76,7 @@ supervisor_release(struct supervisor *s)
 	for (uint32_t i = 0; i < s->slot_count; i++)
 		watch_close(&s->slots[i].watch);
 	free(s->slots);
+	hooks_release(&s->hooks);
 }
 
 /* ---- children ---- */
@@ -298,6 +301,8 @@ reap(struct supervisor *s)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (hooks_reaped(&s->hooks, pid))
+			continue;
 		if (pid != s->request) {
 			reap_role(s, pid, status);
 			continue;
@@ -333,6 +338,7 @@ take_signals(struct supervisor *s)
 			if (!s->ending)
 				log_info("stopping");
 			s->ending = true;
+			hooks_stop(&s->hooks);
 			if (s->request != 0) /* it is put right later */
 				(void)kill(s->request, SIGTERM);
 			notify_say("STOPPING=1");
@@ -388,6 +394,31 @@ take_request(struct supervisor *s)
 	}
 }
 
+/* Each in a process of its own, so many at a time. */
+static void
+run_hooks(struct supervisor *s)
+{
+	struct hook_call *call;
+
+	while ((call = hooks_next(&s->hooks)) != NULL) {
+		pid_t parent = getpid(), pid = fork();
+
+		if (pid < 0)
+			log_error("hook %s cannot be run: %s", call->hook.name,
+			    strerror(errno));
+		if (pid == 0) {
+			become_child(s, parent);
+			accept_term();
+			log_set_role("hook");
+			hooks_work(s->home, call, s->report_out);
+			_exit(EXIT_SUCCESS);
+		}
+		if (pid > 0)
+			hooks_started(&s->hooks, pid);
+		free(call);
+	}
+}
+
 /* "NAME\0TEXT\0", each written at once, so never torn; several may come. */
 static void
 take_reports(struct supervisor *s)
@@ -410,6 +441,8 @@ take_reports(struct supervisor *s)
 
 		if (what > text + n || catalogue_event(c, at, what, &e) < 0)
 			break;
+		if (!s->ending)
+			hooks_take(&s->hooks, &s->config, at, what);
 		at = what + strlen(what) + 1;
 	}
 	if (catalogue_commit(c, &e) < 0)
@@ -474,7 +507,7 @@ has_children(const struct supervisor *s)
 	for (uint32_t i = 0; i < s->slot_count; i++)
 		if (s->slots[i].pid != 0)
 			return true;
-	return s->request != 0;
+	return s->request != 0 || hooks_are_running(&s->hooks);
 }
 
 static int
@@ -508,6 +541,7 @@ turn(struct supervisor *s, struct err *e)
 		take_reports(s);
 	if (p[2].revents != 0)
 		take_request(s);
+	run_hooks(s);
 	return 0;
 }
 

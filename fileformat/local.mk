@@ -11,6 +11,7 @@ libfileformat_a_SOURCES = \
 	fileformat/layout.c fileformat/layout.h \
 	fileformat/le.h \
 	fileformat/lines.c fileformat/lines.h \
+	fileformat/location.c fileformat/location.h \
 	fileformat/members.c fileformat/members.h \
 	fileformat/note.c fileformat/note.h \
 	fileformat/op.c fileformat/op.h \

@@ -30,7 +30,7 @@ pairing_release(struct pairing *p)
 static int
 write_text(const struct pairing *p, struct buf *b, struct err *e)
 {
-	char key[65];
+	char key[65], location[LOCATION_TEXT];
 
 	if (buf_printf(b, e, "aim-pairing 1\nrole %s\nsite-name %s\n",
 		role_words[p->role], p->site_name) < 0 ||
@@ -43,6 +43,9 @@ write_text(const struct pairing *p, struct buf *b, struct err *e)
 	    lines_write_uuid(b, "mirror", &p->mirror, e) < 0)
 		return -1;
 	if (p->encrypted && buf_printf(b, e, "encrypted yes\n") < 0)
+		return -1;
+	if (p->location.known && buf_printf(b, e, "location %s\n",
+				     location_text(&p->location, location)) < 0)
 		return -1;
 	if (buf_printf(b, e, "key %s\n", hex_text(p->key.key, 32, key)) < 0)
 		return -1;
@@ -117,7 +120,20 @@ want_role(struct lines *l, struct pairing *p, struct err *e)
 	    "line %u: the role is none of source, mirror and relay", l->number);
 }
 
-/* A line that is there or not. */
+/* Lines that are there or not. */
+static int
+may_be_located(struct lines *l, struct pairing *p, struct err *e)
+{
+	char *value = NULL;
+	int more = lines_may(l, "location", &value, e);
+
+	if (more <= 0)
+		return more;
+	if (location_parse(value, &p->location, e) < 0)
+		return lines_at(l, e);
+	return 0;
+}
+
 static int
 may_be_encrypted(struct lines *l, struct pairing *p, struct err *e)
 {
@@ -150,7 +166,8 @@ read_text(struct lines *l, struct pairing *p, uint8_t *signature, struct err *e)
 		return -1;
 	if (p->role == PAIRING_SOURCE && may_be_encrypted(l, p, e) < 0)
 		return -1;
-	if (lines_hex(l, "key", p->key.key, sizeof(p->key.key), e) < 0 ||
+	if (may_be_located(l, p, e) < 0 ||
+	    lines_hex(l, "key", p->key.key, sizeof(p->key.key), e) < 0 ||
 	    lines_volumes(l, &p->volumes, &p->volume_count, e) < 0 ||
 	    lines_hex(l, "signature", signature, SIGNATURE_LEN, e) < 0)
 		return -1;

@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "common/name.h"
+#include "fileformat/location.h"
 #include "fileformat/sign.h"
 
 #define PAIRING_LIMIT (1u << 20) /* bytes of text */
@@ -31,6 +32,7 @@ struct pairing {
 	struct uuid group, stream;
 	struct uuid mirror; /* of a mirror or relay, its own */
 	bool encrypted;	    /* PAIRING_SOURCE only: all its files are */
+	struct location location; /* of the site, if it says so */
 	struct sign_public key;
 	uint32_t volume_count;
 	struct pairing_volume *volumes; /* owned; free() */

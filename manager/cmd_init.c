@@ -41,6 +41,19 @@ make(const char *path, const char *site, struct home *h, struct err *e)
 }
 
 static int
+set_location(struct home *h, const struct location *l, struct err *e)
+{
+	AUTO(catalogue_closep) struct catalogue *c = NULL;
+
+	if (!l->known)
+		return 0;
+	if (catalogue_open(h, true, &c, e) < 0 || catalogue_begin(c, e) < 0 ||
+	    catalogue_set_location(c, NULL, l, e) < 0)
+		return -1;
+	return catalogue_commit(c, e);
+}
+
+static int
 report(struct home *h)
 {
 	uint8_t digest[DIGEST_LEN];
@@ -103,11 +116,13 @@ int
 run_init(struct args *a)
 {
 	const char *site = args_option(a, "site");
+	const char *where = args_option(a, "location");
+	struct location location = {.known = false};
 	AUTO(home_close) struct home h = HOME_NONE;
 	struct err e = {0};
 
 	if (args_has(a, "adopt")) {
-		if (site != NULL)
+		if (site != NULL || where != NULL)
 			return tell(EXIT_USAGE,
 			    "init takes --site or --adopt, not both");
 		return adopt(a->home);
@@ -115,7 +130,10 @@ run_init(struct args *a)
 	if (site == NULL)
 		return tell(EXIT_USAGE,
 		    "init needs --site NAME, the name of this site");
-	if (make(a->home, site, &h, &e) < 0)
+	if (where != NULL && location_parse(where, &location, &e) < 0)
+		return tell_err(&e);
+	if (make(a->home, site, &h, &e) < 0 ||
+	    set_location(&h, &location, &e) < 0)
 		return tell_err(&e);
 	return report(&h);
 }

@@ -64,6 +64,7 @@ groups_json(struct json *j, const struct snapshot *s)
 	json_array(j, "groups");
 	for (uint32_t i = 0; i < s->group_count; i++) {
 		const struct group_config *g = &s->groups[i];
+		char commit[COMMIT_TEXT];
 
 		json_object(j, NULL);
 		json_text(j, "name", g->name);
@@ -75,6 +76,7 @@ groups_json(struct json *j, const struct snapshot *s)
 		json_text(j, "compress", codec_name(g->codec));
 		json_number(j, "compress_level", (uint64_t)g->codec_level);
 		json_bool(j, "encrypted", g->encrypted);
+		json_text(j, "commit", commit_text(&g->commit, commit));
 		volumes_json(j, g);
 		json_object_end(j);
 	}

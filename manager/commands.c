@@ -23,6 +23,7 @@ static const struct option_spec dry_run_only[] = {DRY_RUN, END};
 
 static const struct option_spec init_options[] = {
     {"site", "NAME", "the name of this site"},
+    {"location", "LAT,LON", "where it is, in degrees"},
     {"adopt", NULL, "makes a copied home this machine's own"},
     END,
 };
@@ -139,6 +140,29 @@ static const struct option_spec template_options[] = {
     {"bucket", "BUCKET/PREFIX", "s3: where files go"},
     END,
 };
+static const struct option_spec mirror_set_options[] = {
+    {"alarm-after", "SECONDS", "of silence of the source (300; 0: never)"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec site_set_options[] = {
+    {"location", "LAT,LON", "where it is, in degrees; 'none': not known"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec hook_add_options[] = {
+    {"on", "ALARM,...", "silence, commit, spool (default: all)"},
+    DRY_RUN,
+    END,
+};
+static const struct option_spec group_set_options[] = {
+    {"commit", "POLICY", "local, journal, all or 'any K of (A,B,...)'"},
+    {"commit-stage", "stored|applied", "what a mirror must have done"},
+    {"commit-timeout", "SECONDS", "how long a flush waits in time (10)"},
+    {"commit-late", "degrade|hold", "and then: goes on, or waits on"},
+    DRY_RUN,
+    END,
+};
 static const struct option_spec group_needed[] = {
     {"group", "GROUP", "the group that it belongs to"},
     DRY_RUN,
@@ -214,6 +238,14 @@ const struct command commands[] = {
 	"commands. If\nthat one will never run again, 'init --adopt' gives "
 	"the copy a new identity\nand a new key; then pair again.",
 	init_options, run_init},
+    {"site", "set", "", 0, 0, false, "says where this site is",
+	"Sets where this site is: latitude and longitude in degrees, north and "
+	"east\npositive. It goes into the pairing texts that are made from now "
+	"on, and status\ntells how far apart sites are. Under 40 km one "
+	"disaster "
+	"may take both.\n\n"
+	"  aim-manager site set --location 52.5186,13.4083",
+	site_set_options, run_site_set},
     {"volume", "add", "NAME PATH", 2, 2, false, "protects a disk",
 	"Puts a file or block device under protection. Volumes of one group "
 	"share one\norder of writes: put disks that belong together into one "
@@ -248,6 +280,17 @@ const struct command commands[] = {
 	"  aim-manager group layout db raid1e:chunk=1M:members=rome,oslo,bern\n"
 	"  aim-manager group export db --projection rome > rome.pairing",
 	group_layout_options, run_group_layout},
+    {"group", "set", "GROUP", 1, 1, false, "says how a group is kept",
+	"Sets what the group's programs wait for when they flush (fsync, FUA, "
+	"O_DSYNC):\nthe disk alone (local), the journal too, or mirrors. What "
+	"is not named stays as\nit is. 'any 1 of (paris,rome)' with stage "
+	"'stored' means that what was flushed\nis durable at one of these "
+	"sites, too. Mirrors that do not answer in time:\n'degrade' goes on "
+	"without them, with an event, until they have caught up; 'hold'\n"
+	"waits on.\n\n"
+	"  aim-manager group set db --commit 'any 1 of (paris,rome)' \\\n"
+	"      --commit-timeout 5 --commit-late degrade",
+	group_set_options, run_group_set},
     {"group", "list", "", 0, 0, false, "lists protected groups",
 	"Lists the groups of which this site is the source.", json_only,
 	run_group_list},
@@ -294,6 +337,12 @@ const struct command commands[] = {
     {"relay", "list", "", 0, 0, false, "lists relays",
 	"Lists the groups whose files this site passes on without a mirror.",
 	json_only, run_relay_list},
+    {"mirror", "set", "GROUP", 1, 1, false, "says when it is an alarm",
+	"At the mirror's site: sets after how long without a word of the "
+	"source an alarm\nis raised: an event, in status, and the hooks are "
+	"run. A source speaks at least\nevery 30 seconds.\n\n"
+	"  aim-manager mirror set db --alarm-after 120",
+	mirror_set_options, run_mirror_set},
     {"destination", "add", "NAME", 1, 1, false, "sends a group somewhere",
 	"Names a place where a group is mirrored. The URL is the mirror's "
 	"--incoming\nfolder as this host sees it, or with --hub the place that "
@@ -465,6 +514,26 @@ const struct command commands[] = {
 	"Lists the chains of write logs that were prepared for volumes of "
 	"this site, the\nnewest first, and how far each is imported.",
 	json_only, run_logwrites_list},
+    {"hook", "add", "NAME PATH", 2, 2, false, "runs a program at an alarm",
+	"Registers a program that the coordinator runs when an alarm is "
+	"raised, and again\nwhen it is cleared: 'silence' (nothing came from "
+	"the source for long), 'commit'\n(flushes are not confirmed in time), "
+	"'spool' (it fills up). It is run without a\nshell and finds "
+	"AIM_ALARM, "
+	"AIM_STATE (raised, cleared), AIM_GROUP, AIM_SITE and\nAIM_TEXT in its "
+	"environment. It, and the folders above it, must belong to root\nor "
+	"the "
+	"home's owner, and nobody else may change them.\n\n"
+	"  aim-manager hook add pager /usr/local/sbin/page-me --on silence",
+	hook_add_options, run_hook_add},
+    {"hook", "remove", "NAME", 1, 1, false, "forgets such a program",
+	"Forgets a hook; the program stays.", dry_run_only, run_hook_remove},
+    {"hook", "list", "", 0, 0, false, "lists such programs",
+	"Lists the hooks of this site.", json_only, run_hook_list},
+    {"hook", "test", "NAME", 1, 1, false, "runs such a program now",
+	"Runs a hook as an alarm would, with AIM_ALARM=test, and shows what it "
+	"says.",
+	no_options, run_hook_test},
     {"events", NULL, "", 0, 0, false, "tells what was changed when",
 	"Lists the history of this site's configuration and troubles.",
 	events_options, run_events},

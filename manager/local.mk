@@ -8,6 +8,7 @@ libmanager_a_SOURCES = \
 	manager/command.h manager/commands.c \
 	manager/cmd_carry.c \
 	manager/cmd_change.c manager/cmd_init.c manager/cmd_key.c \
+	manager/cmd_group.c manager/cmd_hook.c \
 	manager/cmd_list.c manager/cmd_logwrites.c \
 	manager/cmd_marker.c manager/cmd_projection.c \
 	manager/cmd_run.c manager/cmd_status.c \
@@ -15,6 +16,7 @@ libmanager_a_SOURCES = \
 	manager/cmd_test.c manager/cmd_wait.c \
 	manager/program.h manager/program.c \
 	manager/status.h manager/status.c \
+	manager/status_commit.c \
 	manager/status_json.c manager/status_log.c manager/status_text.c
 bin_PROGRAMS += manager/aim-manager
 dist_man_MANS += manager/aim-manager.8

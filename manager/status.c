@@ -277,6 +277,7 @@ collect_destination(struct home *h, const struct status *s,
 	d->projection = snapshot_projection_of(&s->config, &d->config->stream);
 	if (d->projection != NULL)
 		projection_note_read(h, &d->config->stream, &d->projected);
+	d->distance_km = distance_km(&s->config.location, &d->config->location);
 	collect_ack(h, d);
 	if (job_load(h, &d->config->uuid, &d->job, &e) < 0)
 		say(d->reason, e.text);
@@ -395,6 +396,7 @@ judge_source(struct home *h, struct status_group *g)
 		    "read back");
 	if (g->capture.waiting > 0 && g->reason[0] == 0)
 		say(g->reason, "the spool is full: writers wait");
+	status_commit_judge(g);
 }
 
 static void
@@ -547,6 +549,16 @@ look_at_notes(struct home *h, struct status_group *g)
 	if (note_of(
 		h, &g->mirror->uuid, "recv", "quarantined", text, sizeof(text)))
 		g->quarantined = strtoull(text, NULL, 10);
+	if (note_of(h, &g->mirror->uuid, "recv", "silent_since_ns", text,
+		sizeof(text)))
+		g->silent_since_ns = strtoull(text, NULL, 10);
+	if (g->silent_since_ns != 0) {
+		(void)snprintf(text, sizeof(text),
+		    "ALARM: no word from the source's site %s for %.0f s",
+		    g->mirror->source_site_name,
+		    seconds_since(g->silent_since_ns));
+		worse(g, STATUS_STALLED, text);
+	}
 	if (g->reason[0] == 0 &&
 	    note_of(h, &g->mirror->uuid, "recv", "refused", text, sizeof(text)))
 		say(g->reason, text);
@@ -647,6 +659,7 @@ collect_mirror(struct home *h, struct status *s, struct status_group *g,
 
 	g->name = m->group_name;
 	g->mirror = m;
+	g->distance_km = distance_km(&s->config.location, &m->location);
 	if (mirror_state_load(h, &m->uuid, &state, &e) < 0 ||
 	    status_received(h, m, &state, &g->received, &e) < 0) {
 		g->state = STATUS_SUSPECT;

@@ -13,6 +13,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "coordinator/catalogue.h"
+#include "coordinator/distance.h"
 #include "coordinator/job.h"
 #include "coordinator/mirror_state.h"
 #include "coordinator/projection.h"
@@ -48,6 +49,7 @@ struct status_destination {
 	struct projection_note projected;
 	double lag_seconds;
 	uint64_t lag_bytes, lag_files;
+	double distance_km; /* < 0: not known */
 };
 
 struct status_group {
@@ -72,6 +74,8 @@ struct status_group {
 	uint64_t quarantined;
 	/* of a relay, or where files are passed on */
 	uint64_t spool_files, spool_bytes;
+	double distance_km;	  /* of the source's site; < 0: not known */
+	uint64_t silent_since_ns; /* the source; wall clock; 0: no alarm */
 	/* of a mirror that fetches its files (mirror->pull) */
 	struct status_fetch {
 		char error[REASON_LIMIT];    /* "" when there is none */
@@ -111,6 +115,12 @@ int status_ack(struct home *h, const struct destination_config *d,
 /* The last transaction that has arrived at a mirror and been verified. */
 int status_received(struct home *h, const struct mirror_config *m,
     const struct mirror_state *s, uint64_t *out, struct err *e) CHECKED;
+
+/* ---- flushes that wait (status_commit.c) ---- */
+void status_commit_judge(struct status_group *g);
+void status_commit_json(struct json *j, const struct status_group *g);
+int status_commit_text(
+    const struct status_group *g, struct buf *b, struct err *e) CHECKED;
 
 /* ---- write logs (status_log.c) ---- */
 /* When all else is known of a source. */

@@ -40,6 +40,16 @@ mode_name(enum capture_mode mode)
 }
 
 static void
+distance(struct json *j, double km)
+{
+	if (km < 0)
+		json_null(j, "distance_km");
+	else
+		json_real(j, "distance_km", km);
+	json_bool(j, "near", km >= 0 && km < DISTANCE_LEAST_KM);
+}
+
+static void
 job_field(struct json *j, const struct job *job)
 {
 	static const char *const states[] = {
@@ -97,6 +107,7 @@ destination(struct json *j, const struct status_destination *d)
 	json_number(j, "lag_files", d->lag_files);
 	json_text(j, "url", d->config->url);
 	json_text(j, "site", d->config->mirror_site_name);
+	distance(j, d->distance_km);
 	json_bool(j, "paused", d->config->paused);
 	json_bool(j, "relay", d->config->relay[0] != 0);
 	maybe_text(j, "via", d->config->via);
@@ -132,6 +143,7 @@ source(struct json *j, const struct status_group *g)
 	json_text(j, "buffer", g->buffer);
 	json_number(j, "sealed_files", g->sealed_files);
 	json_number(j, "unsealed_bytes", c->unsealed_bytes);
+	status_commit_json(j, g);
 	json_array(j, "destinations");
 	for (uint32_t i = 0; i < g->destination_count; i++)
 		destination(j, &g->destinations[i]);
@@ -198,11 +210,15 @@ mirror(struct json *j, const struct status_group *g)
 	json_bool(j, "consistent", g->consistent);
 	uuid_field(j, "uuid", &g->mirror->uuid);
 	json_text(j, "source_site", g->mirror->source_site_name);
+	distance(j, g->distance_km);
 	maybe_text(j, "incoming", g->mirror->incoming);
 	pull(j, g);
 	json_bool(j, "fetch_paused", g->mirror->fetch_paused);
 	json_bool(j, "apply_paused", g->mirror->apply_paused);
 	json_number(j, "quarantined", g->quarantined);
+	json_real(j, "alarm_after_seconds", g->mirror->alarm_ms / 1000.0);
+	json_bool(j, "source_silent", g->silent_since_ns != 0);
+	json_number(j, "silent_since_ns", g->silent_since_ns);
 	json_object_end(j);
 	json_null(j, "relay");
 }
@@ -234,6 +250,7 @@ status_json(const struct status *s, const struct status_group *only,
     struct buf *out, struct err *e)
 {
 	struct json j = {0};
+	char where[LOCATION_TEXT];
 
 	json_object(&j, NULL);
 	json_number(&j, "format", 1);
@@ -242,6 +259,7 @@ status_json(const struct status *s, const struct status_group *only,
 	uuid_field(&j, "uuid", &s->home->site);
 	json_text(&j, "fingerprint", s->fingerprint);
 	json_text(&j, "home", s->home->path);
+	maybe_text(&j, "location", location_text(&s->config.location, where));
 	json_object_end(&j);
 	json_text(&j, "coordinator", s->coordinated ? "running" : "stopped");
 	json_number(&j, "fence", s->fence);

@@ -75,6 +75,17 @@ destination(struct buf *b, const struct status_destination *d, struct err *e)
 	return line(b, "", d->reason, e);
 }
 
+/* Of the other site. */
+static int
+distance(struct buf *b, double km, struct err *e)
+{
+	if (km < 0)
+		return 0;
+	return buf_printf(b, e, "    %.*f km away%s\n", km < 10 ? 1 : 0, km,
+	    km < DISTANCE_LEAST_KM ? ": NEAR, one disaster may take both sites"
+				   : "");
+}
+
 static int
 relay(struct buf *b, const struct status_group *g, struct err *e)
 {
@@ -112,12 +123,17 @@ group(struct buf *b, const struct status_group *g, struct err *e)
 		      g->epoch, (uintmax_t)g->received, (uintmax_t)g->applied,
 		      g->consistent ? "" : "NOT ") < 0)
 		return -1;
+	if (g->source != NULL && status_commit_text(g, b, e) < 0)
+		return -1;
 	for (uint32_t i = 0; i < g->destination_count; i++) {
 		told =
 		    told || strcmp(g->destinations[i].reason, g->reason) == 0;
-		if (destination(b, &g->destinations[i], e) < 0)
+		if (destination(b, &g->destinations[i], e) < 0 ||
+		    distance(b, g->destinations[i].distance_km, e) < 0)
 			return -1;
 	}
+	if (g->mirror != NULL && distance(b, g->distance_km, e) < 0)
+		return -1;
 	if (!told && line(b, "", g->reason, e) < 0)
 		return -1;
 	if (g->quarantined > 0 &&

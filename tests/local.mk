@@ -40,6 +40,7 @@ tests_check_journal_SOURCES = tests/check_journal.c \
 UNIT_TESTS += \
 	tests/check_capture \
 	tests/check_capture_activity \
+	tests/check_capture_commit \
 	tests/check_capture_kill \
 	tests/check_capture_span \
 	tests/check_capture_sync \
@@ -49,6 +50,8 @@ UNIT_TESTS += \
 	tests/check_slot_copy \
 	tests/check_wal
 tests_check_capture_activity_SOURCES = tests/check_capture_activity.c \
+	tests/capture_rig.c tests/capture_rig.h
+tests_check_capture_commit_SOURCES = tests/check_capture_commit.c \
 	tests/capture_rig.c tests/capture_rig.h
 tests_check_capture_SOURCES = tests/check_capture.c \
 	tests/capture_rig.c tests/capture_rig.h
@@ -92,6 +95,9 @@ SOURCE_KIT = tests/source_kit.c tests/source_kit.h \
 UNIT_TESTS += \
 	tests/check_ack_store \
 	tests/check_break \
+	tests/check_commit \
+	tests/check_hook \
+	tests/check_location \
 	tests/check_http \
 	tests/check_job \
 	tests/check_project \

@@ -156,20 +156,35 @@ sync_log(nbdkit_next *next, int *err)
 	return -1;
 }
 
-/* What is captured is durable in the journal, too, before the answer. */
+/* What is captured is durable in the journal, too, before the answer, and
+ * where the group's commit policy wants it. */
 static int
-sync_journal(int *err)
+commit(int *err)
 {
 	struct err e = {0};
 
-	if (!nf_disk.journal)
+	if ((!nf_disk.journal ||
+		capture_sync_journal(nf_disk.capture, &e) == 0) &&
+	    capture_commit(nf_disk.capture, interrupted, NULL, &e) == 0)
 		return 0;
-	if (capture_sync_journal(nf_disk.capture, &e) == 0)
-		return 0;
-	nbdkit_error("aim: %s: the journal cannot be made durable: %s",
-	    nf_disk.path, e.text);
+	if (e.sys == EINTR)
+		nbdkit_error("aim: %s: nbdkit ends while a flush waits for "
+			     "mirrors: it fails",
+		    nf_disk.path);
+	else
+		nbdkit_error("aim: %s: the journal cannot be made durable: %s",
+		    nf_disk.path, e.text);
 	*err = nbd_errno(-e.sys);
 	return -1;
+}
+
+/* After a flush or a FUA. */
+static int
+sync_all(nbdkit_next *next, int *err)
+{
+	if (nf_disk.wal != NULL && sync_log(next, err) < 0)
+		return -1;
+	return commit(err);
 }
 
 static bool
@@ -227,8 +242,7 @@ submit(struct change *ch, struct capture_req *req, uint32_t flags, int *err)
 		return fail(r, err);
 	if ((flags & NBDKIT_FLAG_FUA) == 0)
 		return 0;
-	return nf_disk.wal != NULL ? sync_log(ch->next, err)
-				   : sync_journal(err);
+	return sync_all(ch->next, err);
 }
 
 int
@@ -277,11 +291,11 @@ nf_flush(nbdkit_next *next, void *handle, uint32_t flags, int *err)
 	if (is_refused(c, err))
 		return -1;
 	if (nf_disk.wal != NULL)
-		return sync_log(next, err);
+		return sync_all(next, err);
 	if (next->flush(next, flags, err) < 0)
 		return -1;
 	if (!c->writes)
 		return 0;
 	r = capture_flushed(nf_disk.capture, nf_disk.volume);
-	return r < 0 ? fail(r, err) : sync_journal(err);
+	return r < 0 ? fail(r, err) : commit(err);
 }

@@ -279,6 +279,9 @@ int64_t px_submit(const struct px_target *t, const struct capture_req *req);
 bool px_is_clean(long error);
 /* Tells the stream that a flush has succeeded. */
 void px_flushed(const struct px_target *t);
+/* Waits for what the group's commit policy asks for; -EIO when the journal
+ * cannot be made durable. A cancellation point (unless steady). commit.c. */
+long px_commit(const struct px_target *t);
 
 /* ---- message.c ---- */
 

@@ -233,6 +233,8 @@ write_once(const struct px_target *t, int fd, const struct iovec *iov,
 	req.interrupted = interrupted;
 	r = px_submit(t, &req);
 	*gone = w.gone;
+	if (r > 0 && (req.flags & IOCB_FUA) != 0 && px_commit(t) < 0)
+		return -EIO;
 	return r == -EINTR && (rwf & RWF_NOWAIT) != 0 ? -EAGAIN : r;
 }
 
