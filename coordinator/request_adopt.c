@@ -45,7 +45,8 @@ change_streams(struct catalogue *c, const struct snapshot *s, struct err *e)
 	char text[UUID_TEXT];
 
 	for (uint32_t i = 0; i < s->destination_count; i++)
-		if (catalogue_remove_destination(
+		if (!s->destinations[i].forward &&
+		    catalogue_remove_destination(
 			c, &s->destinations[i].uuid, e) < 0)
 			return -1;
 	for (uint32_t i = 0; i < s->projection_count; i++)

@@ -99,6 +99,22 @@ step_back(struct ship *s, const struct need *n, struct err *e)
 	return found < 0 ? -1 : 0;
 }
 
+/* At a relay: a mirror without state needs what comes from where it begins. */
+static int
+find_begin(struct ship *s, const struct destination_config *d, struct need *n,
+    struct err *e)
+{
+	struct position before;
+	int found;
+
+	if (!d->forward || !n->nothing)
+		return 0;
+	found = forward_find(&s->sealed, &d->mirror, NULL, &before, e);
+	if (found == 1)
+		*n = (struct need){.from = before.last + 1};
+	return found < 0 ? -1 : 0;
+}
+
 static int
 find_needs(struct ship *s, struct need *needs, uint32_t *count, bool *active,
     struct err *e)
@@ -113,7 +129,8 @@ find_needs(struct ship *s, struct need *needs, uint32_t *count, bool *active,
 		if (!shares(s, d))
 			continue;
 		if (job_load(s->home, &d->uuid, &j, e) < 0 ||
-		    need_find(s->home, d, &j, true, &needs[n], e) < 0)
+		    need_find(s->home, d, &j, true, &needs[n], e) < 0 ||
+		    find_begin(s, d, &needs[n], e) < 0)
 			return -1;
 		*active = *active || !needs[n].nothing;
 		n++;

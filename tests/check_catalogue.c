@@ -170,6 +170,67 @@ START_TEST(what_is_put_in_comes_out)
 }
 END_TEST
 
+START_TEST(relays_and_what_they_pass_on_to_come_out)
+{
+	struct catalogue *c = open_for_change();
+	struct group_config none = {.uuid = {{0}}};
+	struct destination_config hop = a_destination(&none, "hop");
+	struct destination_config end = a_destination(&none, "an-end");
+	struct mirror_volume_config v[2];
+	struct mirror_config m = a_mirror("one", &v[0]);
+	struct mirror_config other = a_mirror("two", &v[1]);
+	AUTO(snapshot_release) struct snapshot s = {0};
+	AUTO(snapshot_release) struct snapshot later = {0};
+
+	m.relay = other.relay = true;
+	m.spool_limit = UINT64_C(5) << 40;
+	hop.owner = end.owner = m.uuid;
+	(void)strcpy(hop.relay, "yes");
+	(void)strcpy(end.via, "hop");
+	end.url[0] = end.key_file[0] = 0;
+	end.prune_at = PRUNE_HOP;
+	ck_assert_int_eq(catalogue_add_mirror(c, &m, &e), 0);
+	ck_assert_int_eq(catalogue_add_mirror(c, &other, &e), 0);
+	ck_assert_int_eq(catalogue_add_forward(c, &hop, &e), 0);
+	ck_assert_int_eq(catalogue_add_forward(c, &end, &e), 0);
+	ck_assert_int_lt(catalogue_add_forward(c, &end, &e), 0);
+	ck_assert_int_eq(
+	    catalogue_set_destination(c, &hop.uuid, "limit", "5M", &e), 0);
+	ck_assert_int_eq(
+	    catalogue_pause_destination(c, &end.uuid, true, &e), 0);
+	ck_assert_int_eq(catalogue_commit(c, &e), 0);
+	catalogue_close(c);
+
+	load(&s);
+	ck_assert(s.mirrors[0].relay);
+	ck_assert_uint_eq(s.mirrors[0].spool_limit, m.spool_limit);
+	ck_assert_str_eq(s.mirrors[0].volumes[0].path, "");
+	ck_assert_uint_eq(s.mirrors[0].destination_count, 2);
+	ck_assert_uint_eq(s.mirrors[1].destination_count, 0);
+	ck_assert_str_eq(s.destinations[0].name, "an-end");
+	ck_assert_str_eq(s.destinations[0].url, hop.url);
+	ck_assert_str_eq(s.destinations[0].key_file, hop.key_file);
+	ck_assert(s.destinations[0].forward && s.destinations[0].paused);
+	ck_assert_int_eq(s.destinations[0].prune_at, PRUNE_HOP);
+	ck_assert(uuid_equal(&s.destinations[0].group, &m.group));
+	ck_assert(uuid_equal(&s.destinations[0].stream, &m.stream));
+	ck_assert(uuid_equal(&s.destinations[0].source_site, &m.source_site));
+	ck_assert_str_eq(s.destinations[1].limit, "5M");
+	ck_assert_ptr_eq(destination_hop(&s.destinations[0], s.destinations, 2),
+	    &s.destinations[1]);
+
+	c = open_for_change();
+	ck_assert_int_eq(catalogue_remove_destination(c, &hop.uuid, &e), 0);
+	ck_assert_int_eq(catalogue_commit(c, &e), 0);
+	catalogue_close(c);
+	load(&later);
+	ck_assert_uint_eq(later.destination_count, 1);
+	ck_assert_str_eq(later.destinations[0].url, "");
+	ck_assert_ptr_null(
+	    destination_hop(&later.destinations[0], later.destinations, 1));
+}
+END_TEST
+
 START_TEST(what_is_not_committed_never_was)
 {
 	struct catalogue *c = open_for_change();
@@ -418,6 +479,7 @@ main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, what_is_put_in_comes_out);
+	tcase_add_test(t, relays_and_what_they_pass_on_to_come_out);
 	tcase_add_test(t, what_is_not_committed_never_was);
 	tcase_add_test(t, names_are_taken_once);
 	tcase_add_test(t, a_reader_changes_nothing);

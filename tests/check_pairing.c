@@ -95,6 +95,24 @@ START_TEST(a_source_has_no_mirror_line)
 }
 END_TEST
 
+START_TEST(a_relay_is_like_a_mirror_but_says_so)
+{
+	struct pairing p = sample, out = {0};
+	char *other = NULL;
+	size_t n;
+
+	p.role = PAIRING_RELAY;
+	ck_assert_int_eq(pairing_encode(&p, &key, &other, &n, &e), 0);
+	ck_assert_int_eq(pairing_decode(other, n, &out, &e), 0);
+	ck_assert_int_eq(out.role, PAIRING_RELAY);
+	ck_assert(uuid_equal(&out.mirror, &sample.mirror));
+	pairing_release(&out);
+	free(other);
+	memset(&p.mirror, 0, sizeof(p.mirror));
+	ck_assert_int_lt(pairing_encode(&p, &key, &other, &n, &e), 0);
+}
+END_TEST
+
 /* Upper and lower case of a hexadecimal digit mean the same. */
 static bool
 means_the_same(size_t at, char was)
@@ -268,6 +286,7 @@ main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, a_pairing_comes_back_as_it_was);
 	tcase_add_test(t, a_source_has_no_mirror_line);
+	tcase_add_test(t, a_relay_is_like_a_mirror_but_says_so);
 	tcase_add_test(t, every_flipped_bit_is_rejected);
 	tcase_add_test(t, every_truncation_is_rejected);
 	tcase_add_test(t, line_ends_and_blank_lines_do_no_harm);

@@ -476,6 +476,71 @@ START_TEST(a_destination_needs_the_right_pairing)
 }
 END_TEST
 
+START_TEST(a_relay_has_no_mirror_but_mirrors_behind_it)
+{
+	AUTO_FREE char *pairing = export(), *relay = NULL, *back = NULL;
+	AUTO(snapshot_release) struct snapshot s = {0};
+	char url[180], in[160];
+	struct site_rig end;
+
+	site_rig_make(&end);
+	(void)snprintf(in, sizeof(in), "%s/in", end.dir.path);
+	ck_assert_int_eq(mkdir(in, 0755), 0);
+	(void)snprintf(url, sizeof(url), "file://%s", in);
+	ck_assert_int_eq(
+	    ASK_FAR("verb", "relay-add", "group", "disk", "pairing", pairing),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(ASK_FAR("verb", "relay-add", "group", "disk",
+			     "pairing", pairing, "incoming", in),
+	    0);
+	ck_assert_int_eq(
+	    ASK_FAR("verb", "mirror-export", "group", "disk"), EXIT_REFUSED);
+	ck_assert_int_eq(site_rig_ask(&far, &relay, "verb", "relay-export",
+			     "group", "disk", NULL),
+	    0);
+	/* what it says is not a source's, and what it holds is no mirror */
+	ck_assert_int_eq(DESTINATION("name", "r", "group", "disk", "url", url,
+			     "pairing", relay, "prune-at", "applied"),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(DESTINATION("name", "r", "group", "disk", "url",
+			     "carry://", "pairing", relay),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(DESTINATION("name", "r", "group", "disk", "url", url,
+			     "pairing", relay),
+	    0);
+	ck_assert_int_eq(ASK("verb", "base", "group", "disk"), EXIT_REFUSED);
+	/* the relay is not behind itself */
+	ck_assert_int_eq(ASK_FAR("verb", "destination-add", "name", "x",
+			     "group", "disk", "url", url, "pairing", relay),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(site_rig_ask(&end, NULL, "verb", "relay-add", "group",
+			     "disk", "pairing", pairing, "incoming", in, NULL),
+	    0);
+	ck_assert_int_eq(site_rig_ask(&end, &back, "verb", "relay-export",
+			     "group", "disk", NULL),
+	    0);
+	ck_assert_int_eq(DESTINATION("name", "e", "group", "disk", "via", "no",
+			     "pairing", back),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(DESTINATION("name", "e", "group", "disk", "via", "r",
+			     "url", url, "pairing", back),
+	    EXIT_REFUSED);
+	ck_assert_int_eq(DESTINATION("name", "e", "group", "disk", "via", "r",
+			     "pairing", back),
+	    0);
+	ck_assert_int_eq(ASK_FAR("verb", "destination-add", "name", "e",
+			     "group", "disk", "url", url, "pairing", back),
+	    0);
+	load(&far, &s);
+	ck_assert_uint_eq(s.mirrors[0].destination_count, 1);
+	ck_assert_int_eq(s.destinations[0].prune_at, PRUNE_STORED);
+	ck_assert_int_eq(
+	    ASK_FAR("verb", "destination-remove", "name", "e", "group", "disk"),
+	    0);
+	site_rig_drop(&end);
+}
+END_TEST
+
 START_TEST(a_base_is_queued_once)
 {
 	AUTO_FREE char *pairing = export(), *back = add_mirror(pairing);
@@ -534,6 +599,7 @@ main(void)
 	tcase_add_test(t, a_wrong_mirror_is_refused_and_nothing_made);
 	tcase_add_test(t, a_protected_volume_is_no_mirror);
 	tcase_add_test(t, a_destination_needs_the_right_pairing);
+	tcase_add_test(t, a_relay_has_no_mirror_but_mirrors_behind_it);
 	tcase_add_test(t, a_base_is_queued_once);
 	suite_add_tcase(s, t);
 	return unit_run(s);

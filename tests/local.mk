@@ -125,6 +125,7 @@ UNIT_TESTS += \
 	tests/check_mirror_encrypted \
 	tests/check_mirror_state \
 	tests/check_mirror_sweep \
+	tests/check_relay \
 	tests/check_receive \
 	tests/check_target
 
@@ -135,6 +136,7 @@ tests_check_apply_SOURCES = tests/check_apply.c $(MIRROR_UNIT)
 tests_check_fetch_SOURCES = tests/check_fetch.c $(MIRROR_UNIT)
 tests_check_mirror_encrypted_SOURCES = tests/check_mirror_encrypted.c \
 	$(MIRROR_UNIT)
+tests_check_relay_SOURCES = tests/check_relay.c $(MIRROR_UNIT)
 tests_check_mirror_sweep_SOURCES = tests/check_mirror_sweep.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
 

@@ -77,7 +77,7 @@ start "$THERE"
 settled disk
 mirrored
 
-say "a relay with a small spool in place of that mirror"
+say "a relay with a small spool in place of that mirror; the end pulls"
 stop "$MID"
 quietly here destination remove there --group disk
 quietly here destination remove mid --group disk
@@ -89,11 +89,12 @@ quietly there init --site there
 quietly mid relay add disk --pairing "$T/disk.pairing" \
 	--incoming "$T/mid.in" --spool-limit 1M
 mid relay export disk >"$T/mid.relay" 2>/dev/null || fail "export: $?"
+mkdir "$T/hub"
 quietly there mirror add disk --pairing "$T/disk.pairing" --overwrite \
-	--incoming "$T/landing/incoming" --onto "disk=$T/disk.mir"
+	--pull "file://$T/hub" --onto "disk=$T/disk.mir"
 there mirror export disk >"$T/disk.mirror" 2>/dev/null || fail "export: $?"
 quietly mid destination add there --group disk \
-	--url "file://$T/landing/incoming" --pairing "$T/disk.mirror"
+	--url "file://$T/hub" --hub --pairing "$T/disk.mirror"
 quietly here destination add mid --group disk --url "file://$T/mid.in" \
 	--pairing "$T/mid.relay"
 quietly here destination add there --group disk --via mid \
@@ -102,13 +103,14 @@ start "$MID"
 quietly here base disk
 write 5
 is_full() { is mid disk '"spool is full" in str(g["reason"])' true; }
-mid() { aim-manager --home "$MID" "$@"; }
 within 30 is_full || fail "the relay does not say that it is full"
 expect 3 here wait disk --timeout 1
 start "$THERE"
 settled disk
 mirrored
 within 20 drops || fail "the relay keeps $(kept) files"
+is_clear() { [ "$(find "$T/hub" -name '*.aim' | wc -l)" -le 1 ]; }
+within 20 is_clear || fail "what was fetched is not cleared"
 for name in "$HERE" "$MID" "$THERE"; do
 	stop "$name"
 done
