@@ -28,6 +28,7 @@ LOW_LIMIT = 256 * MIB
 SYNCED = "4 KiB random, fdatasync each"
 TWIN = "4 KiB random, fdatasync each, against a twin"
 AFTER_BASE = "4 KiB random, after a base"
+UNPROTECTED = "4 KiB random, 200 MB/s, unprotected file"
 
 
 def put_vm(name, text):
@@ -86,6 +87,7 @@ def plans(quick):
            ("added", NS_LIMIT))
     yield ("4 KiB random, 200 MB/s, 2 threads", [*paced, "--threads", "2"],
            "less", ("added", NS_LIMIT))
+    yield UNPROTECTED, paced, "less", ("ratio", 0.98)
     yield "4 KiB random, 1 thread", page, "less", ("added", NS_LIMIT)
     yield ("4 KiB random, 2 threads", [*page, "--threads", "2"], "less",
            ("added", NS_LIMIT))
@@ -162,10 +164,14 @@ class Turns:
             self.lab.stop(twin)
         return json.loads(out)
 
-    def captured(self, words):
+    def captured(self, words, path=None):
         return json.loads(self.beside(
             lambda: self.lab.run(*self.replica.captured(
-                *self.writer(*words, self.replica.volume)))))
+                *self.writer(*words, path or self.replica.volume)))))
+
+    def unprotected(self, words):
+        """A captured program writes to what is nobody's volume."""
+        return self.captured(words, self.plain)
 
     def figure(self, result, better):
         """ns for each write, or MB/s."""
@@ -175,11 +181,12 @@ class Turns:
 
     def case(self, name, words, better, target, pairs):
         baseline = self.beside_twin if name == TWIN else self.uncaptured
+        measured = self.unprotected if name == UNPROTECTED else self.captured
         c = Case("capture", name, "ns" if better == "less" else "MB/s",
                  better, "twin" if name == TWIN else "uncaptured", target)
         cpu = []
         for i in range(pairs):
-            sides = [baseline, self.captured]
+            sides = [baseline, measured]
             first = i % 2
             pair = [sides[first](words), sides[1 - first](words)]
             theirs, ours = pair[::-1] if first else pair
