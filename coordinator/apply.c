@@ -284,6 +284,9 @@ do_pass(struct apply *a, struct err *e)
 			return got;
 	}
 	if (position_is_nil(&a->state.target)) {
+		got = apply_cut_waits(a, e);
+		if (got != 0)
+			return got < 0 ? -1 : 0;
 		got = apply_is_holding(a) ? 2 : apply_range(a, NULL, e);
 		if (got < 2)
 			return got;

@@ -46,6 +46,11 @@ struct apply {
 	struct position held;	 /* looked at up to here */
 	struct uuid held_copyin; /* recovery seen to begin; nil: none */
 	bool holding;		 /* held is set */
+	bool held_cuts;		 /* the last of them needs a cut */
+
+	uint64_t cut; /* the greatest among the staged files; 0: none */
+	struct position cut_at; /* looked for up to here */
+	bool cut_wait;		/* the next file needs one that is greater */
 
 	uint64_t ahead_bytes; /* APPLY_AHEAD, less in tests */
 	struct ahead *ahead;  /* while there is something to do, or NULL */
@@ -86,6 +91,18 @@ int apply_plan_held(
 int apply_replan(struct apply *a, struct standing *out, struct err *e) CHECKED;
 /* For a suspect mirror: 1 when a base for it is among the staged files. */
 int apply_find_base(struct apply *a, struct err *e) CHECKED;
+
+/* ---- apply_cut.c ---- */
+
+/* May a file of a layout's member be applied, by the cuts that are known? 1, 0,
+ * -1. Of any other file: 1. */
+int apply_cut_admits(
+    struct apply *a, struct staged *f, bool consistent, struct err *e) CHECKED;
+/* Does the next file wait for a cut, and has none come? 1, 0, -1. */
+int apply_cut_waits(struct apply *a, struct err *e) CHECKED;
+/* Is there a cut at that place or behind it? 1, 0, -1. */
+int apply_cut_has(
+    struct apply *a, const struct position *to, struct err *e) CHECKED;
 
 /* ---- apply_range.c ---- */
 

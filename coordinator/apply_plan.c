@@ -17,6 +17,7 @@
 
 /* Reading through all that is held back is not done in a loop. */
 #define HELD_RETRY_NS UINT64_C(5000000000)
+#define CUT_RETRY_NS UINT64_C(500000000)
 
 void
 apply_step(struct standing *s, const struct staged *f, const struct survey *v)
@@ -180,6 +181,8 @@ find_recovery(struct apply *a, struct position *end, struct err *e)
 			apply_step(&s, &f, &v);
 			a->held_copyin = s.copyin;
 			a->held = s.at;
+			a->held_cuts = (reader_header(f.reader)->incompat &
+					   JOURNAL_INCOMPAT_CUTS) != 0;
 			found = s.consistent;
 		}
 		staged_close(&f);
@@ -209,6 +212,11 @@ apply_plan_held(struct apply *a, struct standing *out, struct err *e)
 		return found;
 	/* Found or not verified: the search begins anew either way. */
 	a->holding = false;
+	found = a->held_cuts ? apply_cut_has(a, &end, e) : 1;
+	if (found <= 0) {
+		a->retry_ns = clock_mono_ns() + CUT_RETRY_NS;
+		return found;
+	}
 	found = plan_to(a, &end, true, &s, e);
 	if (found == 1)
 		*out = s;

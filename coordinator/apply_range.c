@@ -163,7 +163,15 @@ may_follow(struct range *g, struct staged *f, struct err *e)
 {
 	char why[CHAIN_WHY];
 	struct err bad = {0};
-	int got = apply_admit(g->apply, f, &g->to, why, &bad);
+	int got = apply_cut_admits(g->apply, f, g->to.consistent, &bad);
+
+	if (got == 0) {
+		g->over = true;
+		g->apply->cut_wait = is_first(g);
+		return 0;
+	}
+	if (got > 0)
+		got = apply_admit(g->apply, f, &g->to, why, &bad);
 
 	if (got < 0)
 		return spoilt(g, f, &bad, e);

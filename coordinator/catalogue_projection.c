@@ -184,17 +184,21 @@ static int
 load_stream(struct catalogue *c, const struct snapshot *s,
     struct destination_config *d, struct err *e)
 {
+	const struct projection_config *p = NULL;
 	char text[UUID_TEXT];
 	int got = catalogue_get(c, &d->uuid, "stream", text, sizeof(text), e);
 
 	if (got <= 0)
 		return got;
-	if (uuid_parse(text, &d->stream, NULL) < 0 ||
-	    snapshot_projection_of(s, &d->stream) == NULL)
+	if (uuid_parse(text, &d->stream, NULL) == 0)
+		p = snapshot_projection_of(s, &d->stream);
+	if (p == NULL)
 		return err_set(e, ERR_CORRUPT,
 		    "catalogue.db: destination %s has a projection that is "
 		    "not there",
 		    d->name);
+	d->layout = p->layout;
+	d->member = p->member;
 	return 0;
 }
 

@@ -95,6 +95,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/source_projected.c \
 	coordinator/source_commit.c \
+	coordinator/source_cut.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \
 	coordinator/tool.c coordinator/tool.h coordinator/tool_moved.c \
@@ -117,6 +118,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/ahead.c coordinator/ahead.h \
 	coordinator/apply.c coordinator/apply.h \
 	coordinator/apply_done.c \
+	coordinator/apply_cut.c \
 	coordinator/apply_plan.c coordinator/apply_range.c \
 	coordinator/attempt.c coordinator/attempt.h \
 	coordinator/chain.c coordinator/chain.h \

@@ -132,6 +132,13 @@ fill_chain(const struct project *p, const struct journal_header *from,
 }
 
 static uint32_t
+incompat_of(const struct project *p, const struct journal_header *from)
+{
+	return (uint32_t)(from->incompat & JOURNAL_INCOMPAT_BREAK) |
+	       (p->projection.layout.members > 0 ? JOURNAL_INCOMPAT_CUTS : 0);
+}
+
+static uint32_t
 compat_of(const struct journal_header *from, bool folded)
 {
 	return (uint32_t)(from->compat & JOURNAL_COMPAT_EPOCH_OPEN) |
@@ -148,7 +155,7 @@ fill_spec(struct project *p, bool folded, struct writer_spec *spec)
 	uint32_t targets = find_targets(p, first->reader);
 
 	*spec = (struct writer_spec){
-	    .header = {.incompat = from->incompat & JOURNAL_INCOMPAT_BREAK,
+	    .header = {.incompat = incompat_of(p, from),
 		.compat = compat_of(from, folded),
 		.kind = targets > 0 ? JOURNAL_COPYIN_OPEN : JOURNAL_PLAIN,
 		.stream = p->projection.stream,

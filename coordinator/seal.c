@@ -208,6 +208,8 @@ write_entries(struct source *s, const struct capture_span *span, int fd,
 		    writer_add(w, &b, op_has_data(b.op) ? s->room : NULL, e) <
 			0)
 			return disbelieve(s, e);
+		if (b.op != OP_CUT && b.op != OP_HEARTBEAT)
+			s->content = b.number;
 	}
 	return writer_finish(w, out, e);
 }

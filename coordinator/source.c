@@ -174,6 +174,8 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	    projected_open(s, e) < 0 || source_find_tip(s, e) < 0 ||
 	    commit_open(s, e) < 0 || break_open(s, e) < 0)
 		return -1;
+	/* What it was is not known: once more than there must be. */
+	s->content = s->tip.at.last;
 	if (is_carried(s))
 		s->window_limit = UINT64_MAX;
 	s->heartbeat_ns = s->idle_ns = now;
@@ -383,6 +385,7 @@ source_pass(struct source *s, struct err *e)
 	did = run_part(s, PART_HEARTBEAT, heartbeat) || did;
 	did = run_part(s, PART_CLOSE, close_idle) || did;
 	did = run_part(s, PART_COOL, cool_step) || did;
+	did = run_part(s, PART_CUT, cut_step) || did;
 	did = run_part(s, PART_PRUNE, prune_some) || did;
 	/* After that: with --once there may be no other pass. */
 	did = run_part(s, PART_PASSING, passing_step) || did;

@@ -8,6 +8,7 @@
  *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
  *   cool.c    marks of the activity log that are no longer needed
  *   passing.c writes that pass while the spool is full
+ *   source_cut.c    the cuts of a layout
  *   source_projected.c  what projections of the stream still need
  *   source_commit.c  flushes that wait for mirrors
  *   source_note.c  state/<group>.source
@@ -45,6 +46,7 @@ enum source_part {
 	PART_HEARTBEAT,
 	PART_CLOSE,
 	PART_COOL,
+	PART_CUT,
 	PART_PASSING,
 	PART_PRUNE,
 	SOURCE_PARTS,
@@ -150,6 +152,11 @@ struct source {
 	struct cooling cooling;
 	struct passing passing;
 	struct committing commit;
+
+	/* of a layout (source_cut.c) */
+	uint64_t cut;	  /* announced last since the role began */
+	uint64_t content; /* last transaction sealed that is no cut */
+	uint64_t cut_ns;  /* monotonic: not before */
 
 	uint64_t prune_ns;	/* monotonic: next look */
 	uint64_t flushed;	/* volumes flushed past this transaction */
@@ -278,6 +285,11 @@ int projected_hold(
  * that its targets have not stored. */
 uint64_t projected_spool(const struct source *s, bool held);
 uint64_t projected_copyin(const struct source *s);
+
+/* ---- source_cut.c ---- */
+/* Announces a cut when enough members of the group's layout have stored more:
+ * 1, 0, -1, or PART_NOT_NOW. */
+int cut_step(struct source *s, struct err *e) CHECKED;
 
 /* ---- source_note.c ---- */
 void source_note(struct source *s, bool now);

@@ -60,8 +60,11 @@ enum {
 	 * known. A consistent mirror keeps its image and holds all files of
 	 * this epoch back until the END of a RECOVERY copy-in for it. */
 	JOURNAL_INCOMPAT_BREAK = 1u << 1,
-	JOURNAL_INCOMPAT_KNOWN =
-	    JOURNAL_INCOMPAT_ENCRYPTED | JOURNAL_INCOMPAT_BREAK,
+	/* Of a member of a layout: a consistent mirror applies it only when a
+	 * cut at or behind its last transaction is known (docs/layout.md). */
+	JOURNAL_INCOMPAT_CUTS = 1u << 2,
+	JOURNAL_INCOMPAT_KNOWN = JOURNAL_INCOMPAT_ENCRYPTED |
+				 JOURNAL_INCOMPAT_BREAK | JOURNAL_INCOMPAT_CUTS,
 	JOURNAL_COMPAT_DENSE = 1u << 0, /* every number first..last is there */
 	JOURNAL_COMPAT_EPOCH_OPEN = 1u << 1, /* parent_* fields are set */
 	/* What was written over is left out: what lies between two entries is

@@ -47,14 +47,15 @@ identity(const struct journal_header *h)
 {
 	char text[UUID_TEXT], name[JOURNAL_NAME_LEN];
 
-	(void)printf("  %-13s %u.%u, %s%s%s%s%s\n", "format:", h->major,
+	(void)printf("  %-13s %u.%u, %s%s%s%s%s%s\n", "format:", h->major,
 	    h->minor, journal_kind_name(h->kind),
 	    (h->compat & JOURNAL_COMPAT_DENSE) != 0 ? ", dense" : "",
 	    (h->compat & JOURNAL_COMPAT_FOLDED) != 0 ? ", folded" : "",
 	    (h->compat & JOURNAL_COMPAT_EPOCH_OPEN) != 0 ? ", opens an epoch"
 							 : "",
 	    (h->incompat & JOURNAL_INCOMPAT_BREAK) != 0 ? ", after a break"
-							: "");
+							: "",
+	    (h->incompat & JOURNAL_INCOMPAT_CUTS) != 0 ? ", by cuts" : "");
 	(void)printf("  %-13s %s\n",
 	    "name:", journal_name(h->epoch_number, h->sequence, name));
 	uuid_line("stream:", &h->stream);

@@ -91,6 +91,34 @@ murder "$THERE"
 both
 must captured one truncate -s 6M "$T/one.img"
 check
+say "no member goes where too few can follow"
+at() { ask there "$1" 'g["mirror"]["applied"]'; }
+came() { [ "$(ask there "$1" 'g["mirror"]["received"]')" -ge "$2" ]; }
+for name in c d; do
+	quietly here destination pause $name --group ten
+done
+was=$(at a)
+cp "$T/ten.a" "$T/was"
+must captured ten python3 "$TOP/tests/sys/writer.py" --seed 3 --count 200 \
+	"$T/ten.img"
+number=$(ask here ten 'g["captured"]')
+for name in a b; do
+	within 20 came $name "$number" || fail "$name does not receive"
+done
+murder "$THERE"
+start "$THERE"
+expect 3 here wait ten --destination a --timeout 2
+same "$T/was" "$T/ten.a" "member a, which is ahead,"
+[ "$(at a)" -lt "$number" ] || fail "a is at $(at a), was at $was"
+say "one of each pair is enough, and the last one comes after"
+quietly here destination resume c --group ten
+for name in a b c; do
+	must here wait ten --destination $name --timeout 30
+done
+quietly here destination resume d --group ten
+check
+together() { [ "$(at a) $(at b) $(at c)" = "$(at d) $(at d) $(at d)" ]; }
+within 20 together || fail "members are at $(at a), $(at b), $(at c), $(at d)"
 stop "$HERE"
 stop "$THERE"
 pass
