@@ -110,9 +110,10 @@ load_member(struct catalogue *c, const struct group_config *g,
 	got = catalogue_get_layout(c, &g->uuid, &spec, e);
 	if (got < 0)
 		return -1;
+	if (got != 1)
+		return impossible(e, "layout", p->name);
 	member = strtoul(text, &end, 10);
-	if (got == 0 || end == text || *end != '\0' ||
-	    member >= spec.layout.members)
+	if (end == text || *end != '\0' || member >= spec.layout.members)
 		return impossible(e, "layout", p->name);
 	p->layout = spec.layout;
 	p->member = (uint32_t)member;

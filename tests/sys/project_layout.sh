@@ -76,7 +76,7 @@ both
 quietly here base ten
 quietly here base one
 for name in ten one; do
-	must captured $name python3 "$TOP/tests/sys/writer.py" --count 600 \
+	must captured $name python3 "$TOP/tests/sys/writer.py" --count 300 \
 		--max 300000 "$T/$name.img"
 done
 check
@@ -84,7 +84,7 @@ check
 say "writes of all sizes while the volume grows and shrinks, and a crash"
 for name in ten one; do
 	must captured $name python3 "$TOP/tests/sys/writer.py" --seed 2 \
-		--resize --count 400 "$T/$name.img"
+		--resize --count 200 "$T/$name.img"
 done
 murder "$HERE"
 murder "$THERE"

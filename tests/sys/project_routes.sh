@@ -79,14 +79,14 @@ says 'destination'
 say "base and writes"
 both
 quietly here base shop
-scribble 1500
+scribble 600
 check
 is here shop 'all(d["projection"]["bytes_out"] < d["projection"]["bytes_in"]
 	for d in g["destinations"] if d["projection"])' true ||
 	fail "nothing was left out"
 
 say "all is killed among writes, and again; the file volume grows"
-scribble 1500
+scribble 600
 murder "$HERE"
 murder "$THERE"
 both
