@@ -273,8 +273,10 @@ const struct command commands[] = {
 	group_export_options, run_group_export},
     {"group", "layout", "GROUP LAYOUT", 2, 2, false,
 	"lays a group over several mirrors",
-	"Lays each volume of the group over several mirrors, its members, chunk "
-	"by chunk:\nraid0, raid10 or raid1e. Each member is a projection of that "
+	"Lays each volume of the group over several mirrors, its members, "
+	"chunk "
+	"by chunk:\nraid0, raid10 or raid1e. Each member is a projection of "
+	"that "
 	"name: export it,\nand add its mirror as a destination, as usual. "
 	"'gather' puts a volume together\nagain from enough of them.\n\n"
 	"  aim-manager group layout db raid1e:chunk=1M:members=rome,oslo,bern\n"
