@@ -112,7 +112,7 @@ struct destination_config {
 	uint32_t hub_rank;
 	bool commit;		  /* the group's flushes may wait for it */
 	struct location location; /* of the mirror's site, from the pairing */
-	struct layout layout; /* members 0: none; else it is this one: */
+	struct layout layout;	  /* members 0: none; else it is this one: */
 	uint32_t member;
 };
 
