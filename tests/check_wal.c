@@ -458,6 +458,65 @@ START_TEST(a_redo_is_followed_by_a_recovery_even_of_a_clean_group)
 }
 END_TEST
 
+/* ---- design 9.11: the spool is full ---- */
+
+/* Where the disk is not as a mirror has it, an extent is marked. */
+static void
+check_recovery(struct capture *s)
+{
+	static uint8_t mirror[sizeof(disk)];
+	uint8_t bits[8] = {0};
+	struct err e = {0};
+	uint32_t i;
+	bool all;
+	int fd = open(rig.copy[0], O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, mirror, sizeof(mirror), 0), sizeof(mirror));
+	close(fd);
+	load(disk);
+	ck_assert(memcmp(disk, mirror, sizeof(disk)) != 0);
+	ck_assert_int_eq(capture_marked(s, 0, bits, 64, &all, &e), 0);
+	for (i = 0; i < BLOCKS && !all; i++)
+		if (memcmp(disk + i * BLOCK, mirror + i * BLOCK, BLOCK) != 0)
+			ck_assert((bits[0] >> (i / 1024) & 1) != 0);
+}
+
+/*
+ * What passes uncaptured is in the log as well, so the log goes on (9.11 would
+ * flush the disk first, and end it): what clients were told holds after a
+ * crash, and what then differs from the mirrors is marked.
+ */
+START_TEST(design_9_11_what_passes_is_in_the_log)
+{
+	bool power = _i % 2 == 1;
+	struct capture *s = rig_attach(&rig, CAPTURE_COORDINATOR);
+	struct capture_status st;
+
+	capture_set_spool(s, 0, 100000u << _i, CAPTURE_PASS);
+	child_works((uint32_t)_i, 300, 5);
+	capture_status(s, &st);
+	ck_assert_int_eq(st.mode, CAPTURE_PASSTHROUGH);
+	/* Some were captured, some were not. */
+	ck_assert_uint_gt(rig_drain(&rig, s), 1);
+	capture_detach(s);
+	if (power) {
+		lose_power((uint32_t)_i);
+		redo();
+		check_disk((uint32_t)_i);
+	} else
+		c = rig_attach(&rig, CAPTURE_WRITER);
+	capture_detach(c);
+	s = rig_attach(&rig, CAPTURE_COORDINATOR);
+	capture_status(s, &st);
+	ck_assert_int_eq(st.mode, CAPTURE_PASSTHROUGH);
+	ck_assert(!st.needs_redo);
+	ck_assert_int_eq(st.needs_recovery, power);
+	check_recovery(s);
+	capture_detach(s);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 START_TEST(a_redo_that_fails_at_any_call_is_done_again)
@@ -735,6 +794,7 @@ main(void)
 	tcase_add_test(t, an_owner_that_was_killed_leaves_nothing_to_redo);
 	tcase_add_test(
 	    t, a_redo_is_followed_by_a_recovery_even_of_a_clean_group);
+	tcase_add_loop_test(t, design_9_11_what_passes_is_in_the_log, 0, 4);
 	tcase_add_test(t, a_redo_that_fails_at_any_call_is_done_again);
 	tcase_add_test(t, a_batch_that_is_not_whole_ends_it);
 	tcase_add_loop_test(

@@ -7,6 +7,10 @@ nobody's. The client is the same: fio, and nbdcopy for the copy. As in
 `capture`, the sealer runs beside it, shipping and the mirror's site are
 stopped while the clock runs. At the end volume and mirror must be equal.
 
+Against a twin: the baseline is `nbdkit file` with a filter that writes each
+request's bytes to a second file too (bench_twin_filter), while a program makes
+as many bytes durable on the same disk (bench_twin); neither knows of AIM.
+
 The peer that also keeps a log of what is written, QEMU's blklogwrites, is
 measured beside QEMU without it, where qemu-storage-daemon is there.
 """
@@ -19,26 +23,30 @@ import time
 
 from bench_capture import Turns
 from figures import Case
-from lab import GIB, MIB, Replica, Skipped, Trouble, fill
+from lab import GIB, MIB, Replica, Skipped, Trouble, cpu_seconds, fill
 
 
 def plans(quick):
-    """(name, target, arguments of fio, commit); None instead of arguments: a
-    copy."""
+    """(name, target, arguments of fio, commit, against a twin?); None instead
+    of arguments: a copy."""
     seconds = "300ms" if quick else "3s"
     fio = ["--rw=randwrite", "--bs=4k", "--time_based", f"--runtime={seconds}"]
     each = [*fio, "--iodepth=1", "--fsync=1"]
     clients = [*each, "--numjobs=16", "--thread", "--group_reporting"]
-    yield "4 KiB random, 1 in flight", 0.90, [*fio, "--iodepth=1"], "local"
-    yield "4 KiB random, 32 in flight", 0.80, [*fio, "--iodepth=32"], "local"
-    yield "4 KiB random, flush each", 0.90, each, "local"
-    yield "4 KiB random, 16 clients, flush each", 0.90, clients, "local"
-    yield "wal: 4 KiB random, flush each", 1.00, each, "wal"
-    yield "wal: 4 KiB random, 16 clients, flush each", 1.20, clients, "wal"
-    yield ("1 MiB sequential, 4 in flight", 0.45,
-           ["--rw=write", "--bs=1M", "--iodepth=4", "--time_based",
-            f"--runtime={seconds}"], "local")
-    yield "copy of 512 MiB", 0.45, None, "local"
+    one, many = [*fio, "--iodepth=1"], [*fio, "--iodepth=32"]
+    sequential = ["--rw=write", "--bs=1M", "--iodepth=4", "--time_based",
+                  f"--runtime={seconds}"]
+    yield "4 KiB random, 1 in flight", 0.90, one, "local", False
+    yield "4 KiB random, 32 in flight", 0.80, many, "local", False
+    yield "32 in flight, against a twin", 0.80, many, "local", True
+    yield "4 KiB random, flush each", 0.90, each, "local", False
+    yield "4 KiB random, 16 clients, flush each", 0.90, clients, "local", False
+    yield "16 clients, against a twin", 0.90, clients, "local", True
+    yield "wal: 4 KiB random, flush each", 1.00, each, "wal", False
+    yield ("wal: 4 KiB random, 16 clients, flush each", 1.20, clients, "wal",
+           False)
+    yield "1 MiB sequential, 4 in flight", 0.45, sequential, "local", False
+    yield "copy of 512 MiB", 0.45, None, "local", False
 
 
 class Server:
@@ -51,6 +59,8 @@ class Server:
         argv = [a.replace("SOCKET", self.socket) for a in argv]
         self.process = lab.start(*argv, log=name + ".log")
         self.uri = "nbd+unix:///?socket=" + self.socket
+        self.requests, self.bytes = 0, 0  # of the last turn; bytes: /s
+        self.cpu = 0  # us of processor time for a request of the last measure
         end = time.monotonic() + 10
         while True:
             try:
@@ -64,6 +74,7 @@ class Server:
 
     def measure(self, words, source):
         """Requests (or MiB) for each second."""
+        before = cpu_seconds(self.process.pid)
         if words is None:
             begin = time.monotonic()
             self.lab.run("nbdcopy", "--requests=16", source, self.uri)
@@ -74,7 +85,12 @@ class Server:
             *words)
         # It says that it is connected first.
         out = json.loads(out[out.index("{"):out.rindex("}") + 1])
-        return out["jobs"][0]["write"]["iops"]
+        write = out["jobs"][0]["write"]
+        self.requests = write["total_ios"]
+        self.bytes = write["bw_bytes"]
+        self.cpu = (cpu_seconds(self.process.pid) - before) * 1e6 \
+            / self.requests
+        return write["iops"]
 
 
 class NbdTurns(Turns):
@@ -84,6 +100,7 @@ class NbdTurns(Turns):
         self.plain_server = Server(
             lab, "plain", "nbdkit", "-f", "-U", "SOCKET", "file", self.plain)
         self.ours, self.commit = None, None
+        self.cpus = []  # us of a request: nbdkit, ours, the sealer
         self.peers = self.peer_servers(size)
 
     def serve(self, commit):
@@ -120,11 +137,37 @@ class NbdTurns(Turns):
             for name, top in (("qemu", plain), ("blklogwrites", with_log))]
 
     def with_filter(self, words):
-        return self.beside(lambda: self.ours.measure(words, self.source))
+        sealer = self.replica.source.process.pid
+
+        def measure():
+            before = cpu_seconds(sealer)
+            rate = self.ours.measure(words, self.source)
+            self.sealing = cpu_seconds(sealer) - before
+            return rate
+        return self.beside(measure)
 
     def without(self, words):
         self.settle()
         return self.plain_server.measure(words, self.source)
+
+    def beside_twin(self, words):
+        """As many bytes as ours has written in its last turn."""
+        if self.ours.bytes == 0:
+            self.with_filter(words)
+        self.settle()
+        folder = self.lab.path("twin")
+        os.makedirs(folder, exist_ok=True)
+        twin = self.lab.start(self.lab.program("bench_twin"), folder,
+                              str(self.ours.bytes), log="bench_twin.log")
+        server = Server(
+            self.lab, "twin", "nbdkit", "-f", "-U", "SOCKET",
+            "--filter=" + self.lab.program("nbdkit-twin-filter.so"), "file",
+            self.plain, "twin=" + self.lab.path("twin.img"))
+        try:
+            return server.measure(words, self.source)
+        finally:
+            self.lab.stop(server.process)
+            self.lab.stop(twin)
 
     def peer(self, words):
         """What blklogwrites leaves of QEMU's rate; one client only: QEMU
@@ -138,20 +181,36 @@ class NbdTurns(Turns):
                 self.lab.stop(server.process)
         return rates[1] / rates[0]
 
-    def nbd_case(self, name, target, words, pairs):
+    def note_cpu(self):
+        if self.ours.requests > 0:
+            self.cpus.append((self.plain_server.cpu, self.ours.cpu,
+                              self.sealing * 1e6 / self.ours.requests))
+
+    def nbd_case(self, name, target, words, pairs, twin):
         c = Case("nbdkit", name, "MiB/s" if words is None else "/s", "more",
-                 "nbdkit file", ("ratio", target))
-        peers = []
+                 "a twin" if twin else "nbdkit file", ("ratio", target))
+        peers, self.cpus = [], []
+        self.ours.bytes = 0
         for i in range(pairs):
-            sides = [self.without, self.with_filter]
+            sides = [self.beside_twin if twin else self.without,
+                     self.with_filter]
             first = i % 2
             pair = [sides[first](words), sides[1 - first](words)]
             c.add(*(pair[::-1] if first else pair))
+            if twin:
+                continue
+            if words is not None:
+                self.note_cpu()
             if self.peers and "clients" not in name:
                 peers.append(self.peer(words))
         if peers:
             c.notes.append(f"QEMU with blklogwrites: "
                            f"{statistics.median(peers):.2f} x QEMU without")
+        if self.cpus:
+            c.notes.append(
+                "processor time of a request: nbdkit {:.1f} us, with the "
+                "filter {:.1f}, and the sealer's {:.1f}".format(
+                    *(statistics.median(us) for us in zip(*self.cpus))))
         return c
 
 
@@ -166,9 +225,9 @@ def run(options, make_lab):
         fill(source, size // 2)
         turns = NbdTurns(lab, Replica(lab, size).start(), options.companions,
                          size, source)
-        for name, target, words, commit in plans(options.quick):
+        for name, target, words, commit, twin in plans(options.quick):
             if options.only in name:
                 turns.serve(commit)
-                yield turns.nbd_case(name, target, words, options.pairs)
+                yield turns.nbd_case(name, target, words, options.pairs, twin)
         turns.settle()
         turns.replica.compare()

@@ -17,6 +17,15 @@ tests_bench_bench_redrive_SOURCES = tests/bench/bench_redrive.c \
 	tests/bench/bench_chain.c tests/bench/bench_chain.h
 tests_bench_bench_ship_SOURCES = tests/bench/bench_ship.c \
 	tests/bench/bench_chain.c tests/bench/bench_chain.h
+# what a filter costs that writes all twice
+EXTRA_DIST += tests/bench/bench_twin_filter.c
+if NBDKIT
+noinst_PROGRAMS += tests/bench/nbdkit-twin-filter.so
+tests_bench_nbdkit_twin_filter_so_SOURCES = tests/bench/bench_twin_filter.c
+tests_bench_nbdkit_twin_filter_so_CFLAGS = $(AIM_CFLAGS) $(NBDKIT_CFLAGS)
+tests_bench_nbdkit_twin_filter_so_LDFLAGS = $(AIM_LDFLAGS) -shared
+tests_bench_nbdkit_twin_filter_so_LDADD =
+endif
 EXTRA_DIST += tests/bench/figures.py tests/bench/lab.py \
 	tests/bench/bench_capture.py tests/bench/bench_logwrites.py \
 	tests/bench/bench_memory.py \

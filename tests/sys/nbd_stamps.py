@@ -28,10 +28,10 @@ def place(client, n, blocks):
 def write_one(uri, client, first, out):
     import nbd
     h = nbd.NBD()
-    h.connect_uri(uri)
-    blocks = h.get_size() // BLOCK
     n = first
     try:
+        h.connect_uri(uri)
+        blocks = h.get_size() // BLOCK
         while True:
             fua = n % 5 == 0
             h.pwrite(struct.pack("<Q", n) * (BLOCK // 8),

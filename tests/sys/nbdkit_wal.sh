@@ -20,7 +20,6 @@ RANDOM=${AIM_SEED:-$$}
 say "AIM_SEED=${AIM_SEED:-$$}"
 stamps() { /usr/bin/python3 "$TOP/tests/sys/nbd_stamps.py" "$@"; }
 PARTS=(here disks)
-DISK=$T/disks/disk.img MIRROR=$T/disk.mir
 LOST=0 # rounds in which the disk alone would not have been enough
 
 boot() {
@@ -188,6 +187,81 @@ END
 	must losetup -d "$device"
 }
 
+buffer() { is here p 'g["buffer"]' "$1"; }
+leaves() { ! buffer passthrough; }
+is_back() {
+	buffer active && here wait p --applied --timeout 1 >"$T/wait" 2>&1
+}
+answered() { [ "$(wc -l <"$T/log")" -gt "$1" ]; }
+
+# killed WHAT...: nbdkit is killed at once, and what else; all goes on.
+killed() {
+	kill_disk
+	"$@"
+	wait "$WRITER" || fail "the writer: status $?"
+	WRITER=
+	must durable
+	NEXT=$((FIRST + 10000000))
+	serve_disk p "$DISK" commit=wal wal-size=8M
+}
+restart() {
+	murder "$1"
+	start "$1"
+}
+
+# passing: design 9.11. The spool is full, writes pass, flushes still wait for
+# the log; each in turn dies while it begins, lasts and ends.
+passing() {
+	DISK=$T/disks/full.img MIRROR=$T/full.mir
+	truncate -s 16M "$DISK"
+	quietly here volume add full "$DISK" --group p --spool-limit 4M
+	VOLUMES+=("p:full")
+	pair p file
+	here base p --wait || fail "base: status $?"
+	serve_disk p "$DISK" commit=wal wal-size=8M
+	stop "$THERE"
+
+	say "the spool is full; nbdkit is killed"
+	begin_writer
+	within 30 buffer passthrough || fail "writes do not pass"
+	killed :
+	buffer passthrough || fail "after nbdkit was killed"
+	say "writes pass; the coordinator is killed, too"
+	begin_writer
+	killed restart "$HERE"
+	buffer passthrough || fail "after both were killed"
+	begin_writer
+	within 10 answered "$(wc -l <"$T/log")" || fail "flushes are not answered"
+	say "the power is lost"
+	lose_power $((RANDOM % 300 + 100))
+	lost
+	OUT=$(captured p dd if=/dev/zero of="$DISK" bs=4k count=1 \
+		conv=notrunc status=none 2>&1) && fail "not refused"
+	says 'redone from its log first'
+	start "$HERE"
+	serve_disk p "$DISK" commit=wal wal-size=8M
+	must durable
+	NEXT=$((FIRST + 10000000))
+
+	say "there is room; both are killed"
+	begin_writer
+	within 60 buffer passthrough || fail "writes do not pass again"
+	start "$THERE"
+	within 60 leaves || fail "it stays as it is"
+	killed restart "$HERE"
+	within 60 is_back || {
+		here status
+		there status
+		fail "it does not recover"
+	}
+	begin_writer
+	within 10 answered 8 || fail "flushes are not answered in the end"
+	killed :
+	settled p
+	same "$DISK" "$MIRROR" "the mirror"
+	stop_disk
+}
+
 filesystem() {
 	local fs=$1 part
 	for part in "${PARTS[@]}"; do
@@ -195,7 +269,8 @@ filesystem() {
 			"$T/$part.fs"
 		mount_part "$part"
 	done
-	rm -rf "$THERE" "$T/landing" "$MIRROR"
+	DISK=$T/disks/disk.img MIRROR=$T/disk.mir
+	rm -rf "$THERE" "$T/landing" "$T"/*.mir
 	sites
 	truncate -s 16M "$DISK"
 	quietly here volume add disk "$DISK" --group g
@@ -229,6 +304,7 @@ filesystem() {
 		conv=notrunc status=none
 	settled g
 	same "$DISK" "$MIRROR" "the mirror"
+	passing
 	stop "$HERE"
 	stop "$THERE"
 
