@@ -67,6 +67,12 @@ http_in_flight(const struct http *h)
 	return n;
 }
 
+int
+http_socket(const struct http *h)
+{
+	return h->process.sock;
+}
+
 bool
 http_has_room(const struct http *h)
 {

@@ -110,6 +110,9 @@ void http_close(struct http *h);
 /* May another request begin? */
 bool http_has_room(const struct http *h);
 uint32_t http_in_flight(const struct http *h);
+/* To poll(2) for reading, when the caller waits for others too; -1: none. It
+ * may be another one each time. */
+int http_socket(const struct http *h);
 /*
  * Hands a request over; there must be room. `fd` is the body of PUT and POST,
  * or takes that of the answer (max_file), else -1; borrowed: it may be closed

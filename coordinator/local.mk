@@ -59,6 +59,11 @@ libcoordinator_a_SOURCES += \
 	coordinator/backoff.c coordinator/backoff.h \
 	coordinator/break.c coordinator/cool.c coordinator/copyin.c \
 	coordinator/extents.c coordinator/extents.h \
+	coordinator/gather.c coordinator/gather.h coordinator/gather_config.c \
+	coordinator/gather_cut.c \
+	coordinator/gather_plan.c coordinator/gather_plan.h \
+	coordinator/gather_state.c coordinator/gather_state.h \
+	coordinator/gather_work.c \
 	coordinator/http.c coordinator/http.h coordinator/http_check.c \
 	coordinator/http_curl.c coordinator/http_explain.c \
 	coordinator/http_header.c \
@@ -80,6 +85,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/s3_compare.c coordinator/s3_credentials.c \
 	coordinator/s3_credentials.h coordinator/s3_error.c \
 	coordinator/s3_error.h coordinator/s3_explain.c \
+	coordinator/remote.c coordinator/remote.h coordinator/remote_here.c \
+	coordinator/remote_http.c coordinator/remote_sftp.c \
 	coordinator/s3_place.c \
 	coordinator/s3_put.c coordinator/s3_request.c \
 	coordinator/s3_request.h coordinator/s3_url.c coordinator/s3_url.h \

@@ -66,7 +66,10 @@ sftp_explain(int number, const char *detail, enum sftp_ask_op op,
 		return err_set(e, ERR_REFUSED,
 		    "%s: user %s may not %s there (%s)", s->url_text,
 		    s->url.user,
-		    op == SFTP_GET || op == SFTP_FETCH ? "read" : "write",
+		    op == SFTP_GET || op == SFTP_FETCH || op == SFTP_LOOK ||
+			    op == SFTP_READ
+			? "read"
+			: "write",
 		    words(code, detail));
 	case CURLE_REMOTE_DISK_FULL:
 		return err_set(e, ERR_FULL, "%s: the disk there is full (%s)",

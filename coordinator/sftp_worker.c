@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define UPLOAD_BUFFER (2L << 20)
+#define READ_BUFFER (512L << 10)
 #define LOW_SPEED_BYTES 512L
 #define LOW_SPEED_SECONDS 20L
 #define CONNECT_MS 15000L
@@ -34,6 +35,7 @@ struct worker {
 	bool too_large;
 	struct err write_trouble;
 	size_t got;
+	curl_off_t size;
 	struct sftp_answer answer;
 };
 
@@ -380,11 +382,101 @@ make_folder(struct worker *w, const struct sftp_ask *ask, struct err *e)
 	    (int)code, w->detail, SFTP_MAKE_FOLDER, w->setup, e);
 }
 
+/* ---- ranges of large files ---- */
+
+/* The size is known once the first bytes come; no more are wanted. */
+static size_t
+look_at_data(char *from, size_t size, size_t n, void *ctx)
+{
+	struct worker *w = ctx;
+	curl_off_t len = -1;
+
+	(void)from;
+	(void)size;
+	(void)n;
+	(void)curl_easy_getinfo(
+	    w->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &len);
+	w->size = len;
+	return 0;
+}
+
+static void
+note_time(struct worker *w)
+{
+	curl_off_t when = -1;
+
+	(void)curl_easy_getinfo(w->curl, CURLINFO_FILETIME_T, &when);
+	w->answer.time = (int64_t)when;
+}
+
+static int
+look_at_file(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	CURLcode code;
+
+	if (set_url(w, ask->name, e) < 0)
+		return -1;
+	w->size = 0;
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 0L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_FILETIME, 1L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, look_at_data);
+	code = transfer(w, 0, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, keep_data);
+	if (code == CURLE_REMOTE_FILE_NOT_FOUND)
+		return 0;
+	if (code != CURLE_OK && (code != CURLE_WRITE_ERROR || w->size == 0))
+		return sftp_explain(
+		    (int)code, w->detail, SFTP_LOOK, w->setup, e);
+	if (w->size < 0)
+		return err_set(e, ERR_REFUSED,
+		    "%s: the server does not tell how large %s is; devices "
+		    "cannot be read by SFTP",
+		    w->setup->url_text, ask->name);
+	note_time(w);
+	w->answer.size = (uint64_t)w->size;
+	return 1;
+}
+
+static int
+read_range(struct worker *w, const struct sftp_ask *ask, struct err *e)
+{
+	char range[64];
+	CURLcode code;
+
+	if (set_url(w, ask->name, e) < 0)
+		return -1;
+	(void)snprintf(range, sizeof(range), "%ju-%ju", (uintmax_t)ask->off,
+	    (uintmax_t)(ask->off + ask->len - 1));
+	w->len = ask->len;
+	w->too_large = false;
+	w->write_trouble = (struct err){0};
+	(void)curl_easy_setopt(w->curl, CURLOPT_UPLOAD, 0L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_FILETIME, 1L);
+	(void)curl_easy_setopt(w->curl, CURLOPT_BUFFERSIZE, READ_BUFFER);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, write_data);
+	(void)curl_easy_setopt(w->curl, CURLOPT_RANGE, range);
+	code = transfer(w, ask->len, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_RANGE, NULL);
+	(void)curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, keep_data);
+	if (code == CURLE_REMOTE_FILE_NOT_FOUND)
+		return 0;
+	if (code != CURLE_OK)
+		return fetch_trouble(w, code, e);
+	if (w->off != ask->len)
+		return err_set(e, ERR_CORRUPT, "%s: %s ends before byte %ju",
+		    w->setup->url_text, ask->name,
+		    (uintmax_t)(ask->off + ask->len));
+	note_time(w);
+	return 1;
+}
+
 static int
 serve(struct worker *w, const struct sftp_ask *ask, struct err *e)
 {
 	w->got = 0;
 	w->off = 0;
+	w->answer.size = 0;
+	w->answer.time = -1;
 	if (w->curl == NULL && make_handle(w, e) < 0)
 		return -1;
 	switch (ask->op) {
@@ -401,6 +493,10 @@ serve(struct worker *w, const struct sftp_ask *ask, struct err *e)
 		return remove_file(w, ask, e);
 	case SFTP_MAKE_FOLDER:
 		return make_folder(w, ask, e);
+	case SFTP_LOOK:
+		return look_at_file(w, ask, e);
+	case SFTP_READ:
+		return read_range(w, ask, e);
 	}
 	return err_set(e, ERR_FATAL, "a worker was asked for nothing known");
 }

@@ -27,19 +27,24 @@ enum sftp_ask_op {
 	SFTP_HAS,
 	SFTP_REMOVE,
 	SFTP_MAKE_FOLDER,
+	SFTP_LOOK, /* only its size and time of change */
+	SFTP_READ, /* just `len` bytes from `off`, into the descriptor */
 };
 
 struct sftp_ask {
 	enum sftp_ask_op op;
 	uint64_t len; /* of the file; GET, FETCH: at most */
+	uint64_t off; /* READ */
 	char name[TRANSPORT_NAME_LIMIT];
 };
 
 struct sftp_answer {
 	int result; /* as transport put and get */
 	enum err_kind kind;
-	uint32_t len; /* bytes that follow */
-	uint64_t got; /* FETCH: bytes that were written */
+	uint32_t len;  /* bytes that follow */
+	uint64_t got;  /* FETCH, READ: bytes that were written */
+	uint64_t size; /* LOOK: of the file */
+	int64_t time;  /* LOOK, READ: of change, in seconds; -1: unknown */
 	char text[400];
 	uint8_t data[TRANSPORT_GET_LIMIT];
 };

@@ -26,6 +26,7 @@ dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5
 EXTRA_DIST += \
 	docs/acknowledgement.md \
 	docs/journal-format.md \
+	docs/gather.md \
 	docs/layout.md \
 	docs/pairing.md \
 	tests/data/1-copyin-open.aim \

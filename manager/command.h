@@ -84,6 +84,7 @@ int run_projection_remove(struct args *a);
 int run_base(struct args *a);
 int run_carry_out(struct args *a);
 int run_carry_in(struct args *a);
+int run_gather(struct args *a);
 int run_key_generate(struct args *a);
 int run_key_rotate(struct args *a);
 int run_key_list(struct args *a);

@@ -193,6 +193,36 @@ static const struct option_spec carry_in_options[] = {
     {"timeout", "SECONDS", "waits at most so long for the receiver (30)"},
     END,
 };
+static const struct option_spec gather_options[] = {
+    {"to", "PATH", "the file or device that gets the volume"},
+    {"members", "FILE", "what 'group layout export' printed at the source"},
+    {"fingerprint", "HEX", "what that told; checked"},
+    {"layout", "LAYOUT", "or: raid1, raid0:chunk=64K, raid10..., raid1e..."},
+    {"member", "NAME=URL", "where a member's volume is (repeat, in order)"},
+    {"pairing", "NAME=FILE", "what 'mirror export' printed at its site"},
+    {"ack", "NAME=URL", "the place that has its acknowledgement"},
+    {"volume", "NAME", "which one, of a group with several"},
+    {"size", "BYTES", "of the volume (default: what the members tell)"},
+    {"key", "[NAME=]FILE", "private key (SSH; TLS with certificate)"},
+    {"known-hosts", "[NAME=]FILE", "sftp: the server's key"},
+    {"credentials", "[NAME=]FILE", "https: USER:PASSWORD or TOKEN; s3: keys"},
+    {"ca", "[NAME=]FILE", "https, s3: who signed its certificate (PEM)"},
+    {"pin", "[NAME=]sha256//BASE64", "https, s3: the server's public key"},
+    {"proxy", "[NAME=]URL", "https, s3: through http://HOST:PORT"},
+    {"ack-key", "[NAME=]FILE", "private key for --ack (default: --key)"},
+    {"ack-credentials", "[NAME=]FILE", "for --ack (default: --credentials)"},
+    {"overwrite", NULL, "what is at PATH may go"},
+    {"state", "FILE", "the list of ranges to be read (default: PATH.gather)"},
+    {"continue", NULL, "goes on with what was begun and broke off"},
+    {"once", NULL, "does not try again: status 3 if ranges are left"},
+    {"retry-at", "HH:MM,...", "tries again then (default: after 1 s to 60 s)"},
+    {"compare", NULL, "reads the other copies too, and compares"},
+    {"still", NULL, "no coordinator runs at the members any more"},
+    {"force", NULL, "moments may be old, differ, or be unknown"},
+    DRY_RUN,
+    JSON,
+    END,
+};
 static const struct option_spec wait_options[] = {
     {"applied", NULL, "until it is on the mirror (default)"},
     {"stored", NULL, "until it is safe at the other site"},
@@ -463,6 +493,25 @@ const struct command commands[] = {
 	"acknowledgements.\n\n"
 	"  aim-manager carry in /media/disk",
 	carry_in_options, run_carry_in},
+    {"gather", NULL, "--to PATH --layout LAYOUT --member NAME=URL...", 0, 0,
+	false, "puts a volume together from its members",
+	"Reads the members of a layout, wherever they are, and puts the volume "
+	"together\nagain, at one moment of its history: that at which all are "
+	"that are read, by\ntheir signed acknowledgements. As many members may "
+	"be missing as the level\nbears. Needs no home. Pause the mirrors "
+	"first ('mirror pause GROUP --apply').\n\n"
+	"  aim-manager gather --to /srv/db.img --layout raid1 \\\n"
+	"      --member rome=sftp://aim@rome.example/mirrors/db.img \\\n"
+	"      --pairing rome=rome.pairing --ack "
+	"rome=sftp://aim@rome.example/in \\\n"
+	"      --member oslo=https://oslo.example/mirrors/db.img \\\n"
+	"      --pairing oslo=oslo.pairing --ack "
+	"oslo=https://oslo.example/in \\\n"
+	"      --key rome=rome_key --known-hosts rome=rome_hosts\n\n"
+	"What is still to be read is kept in PATH.gather: after a crash, "
+	"'--continue --to\nPATH' goes on. Status 3: ranges are left "
+	"(--once).",
+	gather_options, run_gather},
     {"run", NULL, "[OPTION...] GROUP -- COMMAND [ARG...]", 1, 1, true,
 	"runs a program and captures its writes",
 	"Runs COMMAND and captures its writes to every protected volume of "

@@ -7,7 +7,8 @@ libmanager_a_SOURCES = \
 	manager/client.h manager/client.c \
 	manager/command.h manager/commands.c \
 	manager/cmd_carry.c \
-	manager/cmd_change.c manager/cmd_init.c manager/cmd_key.c \
+	manager/cmd_change.c manager/cmd_gather.c \
+	manager/cmd_init.c manager/cmd_key.c \
 	manager/cmd_group.c manager/cmd_hook.c \
 	manager/cmd_list.c manager/cmd_logwrites.c \
 	manager/cmd_marker.c manager/cmd_projection.c \

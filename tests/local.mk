@@ -122,6 +122,7 @@ tests_check_source_SOURCES = tests/check_source.c $(SOURCE_KIT)
 UNIT_TESTS += \
 	tests/check_apply \
 	tests/check_fetch \
+	tests/check_gather \
 	tests/check_mirror_encrypted \
 	tests/check_mirror_state \
 	tests/check_mirror_sweep \
@@ -208,3 +209,7 @@ tests_sys_power_SOURCES = tests/sys/power.c
 # a transport by hand
 noinst_PROGRAMS += tests/transport_tool
 tests_transport_tool_SOURCES = tests/transport_tool.c
+
+# members of a layout, without a source
+noinst_PROGRAMS += tests/gather_tool
+tests_gather_tool_SOURCES = tests/gather_tool.c
