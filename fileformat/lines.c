@@ -132,28 +132,28 @@ lines_number(const char *text, uint64_t *out)
 static int
 parse_volume(struct lines *l, struct pairing_volume *v, struct err *e)
 {
-	char *save = NULL;
-	const char *name = strtok_r(l->line + strlen("volume "), " ", &save);
-	const char *uuid = strtok_r(NULL, " ", &save);
-	const char *size = strtok_r(NULL, " ", &save);
-	const char *kind = strtok_r(NULL, " ", &save);
+	char *save = NULL, *at = l->line + strlen("volume ");
+	const char *word[5];
+	size_t i;
 
-	if (kind == NULL || strtok_r(NULL, " ", &save) != NULL)
+	for (i = 0; i < 5; i++, at = NULL)
+		word[i] = strtok_r(at, " ", &save);
+	if (word[3] == NULL || word[4] != NULL)
 		return err_set(e, ERR_REFUSED,
 		    "line %u should be \"volume NAME UUID SIZE KIND\"",
 		    l->number);
-	if (name_check("volume", name, e) < 0 ||
-	    uuid_parse(uuid, &v->uuid, e) < 0)
+	if (name_check("volume", word[0], e) < 0 ||
+	    uuid_parse(word[1], &v->uuid, e) < 0)
 		return lines_at(l, e);
-	if (lines_number(size, &v->size) < 0)
+	if (lines_number(word[2], &v->size) < 0)
 		return err_set(e, ERR_REFUSED,
 		    "line %u: the volume's size is not a number of bytes",
 		    l->number);
-	if (strcmp(kind, "file") != 0 && strcmp(kind, "block") != 0)
+	if (strcmp(word[3], "file") != 0 && strcmp(word[3], "block") != 0)
 		return err_set(e, ERR_REFUSED,
 		    "line %u: the volume is neither file nor block", l->number);
-	v->kind = strcmp(kind, "file") == 0 ? VOLUME_FILE : VOLUME_BLOCK;
-	memcpy(v->name, name, strlen(name) + 1);
+	v->kind = strcmp(word[3], "file") == 0 ? VOLUME_FILE : VOLUME_BLOCK;
+	memcpy(v->name, word[0], strlen(word[0]) + 1);
 	return 0;
 }
 
