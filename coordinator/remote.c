@@ -51,9 +51,14 @@ open_elsewhere(
 	*folder = *d;
 	if (split(d->url, folder, name, e) < 0)
 		return -1;
-	return strncmp(d->url, "sftp://", 7) == 0
-		   ? remote_sftp_open(folder, name, out, e)
-		   : remote_http_open(folder, name, out, e);
+	if (strncmp(d->url, "sftp://", 7) == 0)
+		return remote_sftp_open(folder, name, out, e);
+	if (strncmp(d->url, "http", 4) == 0 || strncmp(d->url, "s3:", 3) == 0)
+		return remote_http_open(folder, name, out, e);
+	return err_set(e, ERR_REFUSED,
+	    "\"%.120s\" cannot be read by ranges: expected a path, sftp://, "
+	    "https:// or s3://",
+	    d->url);
 }
 
 int
