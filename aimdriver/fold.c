@@ -373,7 +373,7 @@ join(struct fold *f, const struct pieces *p, const struct fold_op *first,
 		struct fold_op op = {.b = {.op = a->op,
 					 .volume = a->volume,
 					 .origin = ORIGIN_NONE,
-					 .number = number++,
+					 .number = number,
 					 .time_ns = first->b.time_ns,
 					 .off = a->off}};
 
@@ -385,6 +385,7 @@ join(struct fold *f, const struct pieces *p, const struct fold_op *first,
 			op.b.time_ns = last->b.time_ns;
 		if (add_out(f, &op, e) < 0)
 			return -1;
+		number++;
 	}
 	return 0;
 }

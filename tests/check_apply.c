@@ -90,6 +90,74 @@ START_TEST(the_mirror_is_the_source_at_every_file)
 }
 END_TEST
 
+static uint32_t
+cut(uint32_t at)
+{
+	maker_cut(&u.maker, u.maker.file[at].at.last);
+	return maker_seal(&u.maker, u.made);
+}
+
+static void
+arrive(uint32_t i)
+{
+	deliver(&u, i);
+	run_both(&u);
+}
+
+START_TEST(design_9_15_a_member_stops_at_the_last_cut)
+{
+	uint32_t end, one, two, first, second;
+
+	u.maker.cuts = true;
+	base();
+	end = newest();
+	deliver_all(&u);
+	run_both(&u);
+	mirror_stands_at(&u, end);
+	one = more(6);
+	two = more(6);
+	arrive(one);
+	arrive(two);
+	mirror_stands_at(&u, end);
+	state_is(ACK_STREAMING, true, "");
+	first = cut(one);
+	arrive(first);
+	mirror_stands_at(&u, one);
+	/* One that promises what comes after it is not believed. */
+	maker_cut(&u.maker, UINT64_C(1) << 40);
+	arrive(maker_seal(&u.maker, u.made));
+	mirror_stands_at(&u, one);
+	second = cut(two);
+	arrive(second);
+	/* And through files of nothing but cuts. */
+	mirror_stands_at(&u, second);
+}
+END_TEST
+
+START_TEST(design_9_15_a_recovery_waits_for_a_cut)
+{
+	uint32_t end, recovered;
+
+	u.maker.cuts = true;
+	base();
+	end = newest();
+	(void)cut(end);
+	deliver_all(&u);
+	run_both(&u);
+	end = newest();
+	mirror_stands_at(&u, end);
+	maker_break(&u.maker);
+	maker_base(&u.maker, u.made, COPYIN_RECOVERY);
+	recovered = newest();
+	for (uint32_t i = end + 1; i <= recovered; i++)
+		arrive(i);
+	mirror_stands_at(&u, end);
+	arrive(cut(recovered));
+	mirror_stands_at(&u, newest());
+	state_is(ACK_STREAMING, true, "");
+}
+END_TEST
+
 START_TEST(many_files_at_once_give_the_same)
 {
 	uint32_t i;
@@ -889,6 +957,8 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_mirror_is_the_source_at_every_file);
 	tcase_add_test(t, many_files_at_once_give_the_same);
+	tcase_add_test(t, design_9_15_a_member_stops_at_the_last_cut);
+	tcase_add_test(t, design_9_15_a_recovery_waits_for_a_cut);
 	tcase_add_loop_test(t, any_stream_is_redriven_exactly, 0, 6);
 	tcase_add_loop_test(t, files_read_ahead_give_the_same, 0, 4);
 	tcase_add_test(t, applied_files_are_kept_as_long_as_asked);

@@ -184,6 +184,16 @@ maker_marker(struct maker *m, const struct uuid *message)
 	    m, OP_MARKER, 0, 0, sizeof(note), copy_of(note, sizeof(note)));
 }
 
+void
+maker_cut(struct maker *m, uint64_t value)
+{
+	struct control_note n = {.value = value};
+	uint8_t note[CONTROL_NOTE_LEN];
+
+	control_note_encode(&n, note);
+	(void)add(m, OP_CUT, 0, 0, sizeof(note), copy_of(note, sizeof(note)));
+}
+
 static void
 add_note(struct maker *m, enum aim_op op, uint64_t begin)
 {
@@ -309,6 +319,8 @@ fill_header(struct maker *m, struct journal_header *h)
 	memcpy(h->prev_digest, m->last.digest, DIGEST_LEN);
 	h->volume_count = MAKER_VOLUMES;
 	h->target_count = m->begun ? 1 : 0;
+	if (m->cuts)
+		h->incompat |= JOURNAL_INCOMPAT_CUTS;
 	if (!m->opens_epoch)
 		return;
 	h->compat |= JOURNAL_COMPAT_EPOCH_OPEN;

@@ -48,6 +48,7 @@ struct maker {
 	uint64_t time_ns;
 	struct position last; /* end of the last file */
 	bool opens_epoch, breaks;
+	bool cuts; /* it is the stream of a layout's member */
 	struct position parent;
 	struct uuid copyin;
 	enum copyin_kind copyin_kind;
@@ -75,6 +76,7 @@ void maker_zero(
 void maker_resize(struct maker *m, uint32_t v, uint64_t size);
 void maker_plain(struct maker *m, enum aim_op op); /* flush, void, ... */
 void maker_gap(struct maker *m, uint32_t v);
+void maker_cut(struct maker *m, uint64_t value);
 void maker_marker(struct maker *m, const struct uuid *message);
 void maker_copyin_begin(struct maker *m, enum copyin_kind kind);
 void maker_copyin(struct maker *m, uint32_t v, uint64_t off, uint64_t len);

@@ -68,14 +68,16 @@ check
 
 say "one lags: more is folded"
 quietly here destination pause lagging --group disk
-for count in 500 501; do
+for count in 101 102 103 104 105 106 107 108 109 110; do
 	hammer $count
-	sleep 1.2
+	# So that each is in a file of its own.
+	must here wait disk --destination there --stored --timeout 30
 done
 murder "$HERE"
 start "$HERE"
 quietly here destination resume lagging --group disk
 check
+echo "within $(sends within) %, lagging $(sends lagging) %"
 [ "$(sends lagging)" -lt "$(sends within)" ] ||
 	fail "lagging sends $(sends lagging) %, within $(sends within) %"
 quietly here marker disk noon
