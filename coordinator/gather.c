@@ -144,6 +144,19 @@ pick(struct run *r, struct gather_cut *cut, struct err *e)
 
 /* ---- size ---- */
 
+static bool
+are_of_size(const struct run *r, uint64_t members, uint64_t size)
+{
+	const struct layout *l = &r->config->layout;
+	uint32_t m;
+
+	for (m = 0; m < l->members; m++)
+		if ((members & bit(m)) != 0 &&
+		    r->work.sources[m].size != layout_member_size(l, size, m))
+			return false;
+	return true;
+}
+
 /* Without a size given: what the members' sizes add up to. */
 static int
 derive_size(struct run *r, struct err *e)
@@ -166,6 +179,12 @@ derive_size(struct run *r, struct err *e)
 	}
 	if (c->layout.level == LAYOUT_RAID1 && seen != 0) {
 		c->size = sum;
+		return 0;
+	}
+	/* Those that are there may be just of the size that it had. */
+	if (c->was != 0 && layout_is_covered(&c->layout, seen) &&
+	    are_of_size(r, seen, c->was)) {
+		c->size = c->was;
 		return 0;
 	}
 	if (seen !=

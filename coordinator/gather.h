@@ -52,6 +52,7 @@ struct gather_config {
 	struct layout layout;
 	struct gather_member *members; /* layout.members */
 	uint64_t size; /* of the volume; 0: as the members tell */
+	uint64_t was;  /* what it was once; 0: not known */
 	char target[PATH_MAX], state[PATH_MAX];
 	bool force;   /* moments may differ or be unknown */
 	bool still;   /* no coordinator runs at the members: no new

@@ -159,7 +159,9 @@ take_size(struct args *a, const struct pairing_volume *v, uint32_t count,
 		return err_set(
 		    e, ERR_REFUSED, "the group has no volume '%s'", name);
 	/* A file may have been resized since. */
-	if (c->size == 0 && v[i].kind == VOLUME_BLOCK)
+	if (v[i].kind == VOLUME_FILE)
+		c->was = v[i].size;
+	else if (c->size == 0)
 		c->size = v[i].size;
 	return 0;
 }
