@@ -121,25 +121,6 @@ forward_has_next(struct forward *f, const struct position *after, struct err *e)
 	return next_name(f, after, &next, &len, e);
 }
 
-/* Over a gap: to before the oldest that is really there. */
-static int
-skip_gap(struct forward *f, const struct position *upto, struct err *e)
-{
-	struct sealed_ends ends;
-
-	if (sealed_list(&f->sealed, false, &ends, e) < 0)
-		return -1;
-	f->oldest = *upto;
-	if (ends.count > 0) {
-		struct position p =
-		    before_name(ends.oldest_epoch, ends.oldest_sequence);
-
-		if (position_compare(&p, upto) < 0)
-			f->oldest = p;
-	}
-	return 0;
-}
-
 int
 forward_drop(struct forward *f, const struct position *upto, struct err *e)
 {
@@ -151,7 +132,8 @@ forward_drop(struct forward *f, const struct position *upto, struct err *e)
 
 	while (f->files > 0 && position_compare(&f->oldest, upto) < 0) {
 		found = next_name(f, &f->oldest, &next, &len, e);
-		if (found < 0 || (found == 0 && skip_gap(f, upto, e) < 0))
+		/* A gap, or somebody has put one aside. */
+		if (found < 0 || (found == 0 && forward_count(f, e) < 0))
 			return -1;
 		if (found == 0)
 			continue;

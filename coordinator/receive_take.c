@@ -278,8 +278,11 @@ stage_it(struct receive *r, const char *name, const struct chain_name *at,
 		return whole;
 	}
 	if (receive_keep(r, tmp, name, &tip, f->len, e) < 0 ||
-	    name_copy(r, tmp, name, e) < 0)
+	    name_copy(r, tmp, name, e) < 0) {
+		/* It may have a second name, so it is not written to again. */
+		(void)sys_unlink(r->stage.stage, tmp);
 		return -1;
+	}
 	r->tip = tip;
 	r->received++;
 	memcpy(r->pending[r->pending_count++], name, JOURNAL_NAME_LEN);
