@@ -386,8 +386,8 @@ add(struct change *ch, struct plan *p, struct err *e)
 	take_identity(p);
 	if (uuid_make(&p->mirror.uuid, e) < 0 ||
 	    catalogue_add_mirror(ch->catalogue, &p->mirror, e) < 0 ||
-	    catalogue_set_location(ch->catalogue, &p->mirror.uuid,
-		&p->pairing.location, e) < 0 ||
+	    catalogue_set_location(
+		ch->catalogue, &p->mirror.uuid, &p->pairing.location, e) < 0 ||
 	    buf_printf(&ch->out, e, "%s of %s: %u volume%s from site %s\n",
 		noun, p->mirror.group_name, p->mirror.volume_count,
 		p->mirror.volume_count == 1 ? "" : "s",

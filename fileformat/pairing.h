@@ -30,8 +30,8 @@ struct pairing {
 	struct uuid site;
 	char group_name[NAME_LIMIT];
 	struct uuid group, stream;
-	struct uuid mirror; /* of a mirror or relay, its own */
-	bool encrypted;	    /* PAIRING_SOURCE only: all its files are */
+	struct uuid mirror;	  /* of a mirror or relay, its own */
+	bool encrypted;		  /* PAIRING_SOURCE only: all its files are */
 	struct location location; /* of the site, if it says so */
 	struct sign_public key;
 	uint32_t volume_count;
