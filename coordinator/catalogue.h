@@ -138,6 +138,12 @@ int catalogue_get(struct catalogue *c, const struct uuid *subject,
  * that UUID is paired with; one that is not known is taken away. */
 int catalogue_set_location(struct catalogue *c, const struct uuid *subject,
     const struct location *l, struct err *e) CHECKED;
+/* "50,80,95" or "none"; the age stays. REFUSED says what is wrong. */
+#define SPOOL_WARN "80,95" /* unless the operator says otherwise */
+int spool_warn_parse(
+    const char *text, struct spool_warn *out, struct err *e) CHECKED;
+int catalogue_set_spool(struct catalogue *c, const struct uuid *group,
+    uint64_t limit, enum capture_policy policy, struct err *e) CHECKED;
 /* Registers a hook, in the place of one of that name; an empty path: takes it
  * away (catalogue_site.c). */
 int catalogue_set_hook(

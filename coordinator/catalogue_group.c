@@ -2,6 +2,8 @@
 /* catalogue_group: what only some groups have, from the table `setting`. */
 #include "coordinator/catalogue_db.h"
 
+#include "coordinator/sql.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,9 +95,66 @@ load_commit(struct catalogue *c, struct group_config *g, struct err *e)
 }
 
 int
+spool_warn_parse(const char *text, struct spool_warn *out, struct err *e)
+{
+	struct spool_warn w = {.age_s = out->age_s};
+	const char *at = text;
+
+	if (strcmp(text, "none") == 0) {
+		*out = w;
+		return 0;
+	}
+	for (;;) {
+		uint32_t least = w.count == 0 ? 1 : w.percent[w.count - 1] + 1;
+		unsigned long n;
+		char *end;
+
+		n = strtoul(at, &end, 10);
+		if (end == at || *at < '0' || *at > '9' || n < least ||
+		    n > 100 || (*end != ',' && *end != 0))
+			return err_set(e, ERR_REFUSED,
+			    "'%.60s': thresholds are up to eight ascending "
+			    "numbers of percent, 1 to 100, or 'none'",
+			    text);
+		w.percent[w.count++] = (uint32_t)n;
+		if (*end == 0)
+			break;
+		if (w.count == sizeof(w.percent) / sizeof(w.percent[0]))
+			return err_set(e, ERR_REFUSED,
+			    "'%.60s': at most eight thresholds", text);
+		at = end + 1;
+	}
+	*out = w;
+	return 0;
+}
+
+static int
+load_spool_warn(struct catalogue *c, struct group_config *g, struct err *e)
+{
+	char text[64] = SPOOL_WARN;
+	uint64_t age = 0;
+
+	if (catalogue_get(c, &g->uuid, "spool-warn", text, sizeof(text), e) <
+		0 ||
+	    get_number(c, g, "spool-age", UINT32_MAX, &age, e) < 0)
+		return -1;
+	g->spool_warn.age_s = (uint32_t)age;
+	return spool_warn_parse(text, &g->spool_warn, e);
+}
+
+int
 catalogue_load_group(struct catalogue *c, struct group_config *g, struct err *e)
 {
-	return load_commit(c, g, e);
+	return load_commit(c, g, e) < 0 ? -1 : load_spool_warn(c, g, e);
+}
+
+int
+catalogue_set_spool(struct catalogue *c, const struct uuid *group,
+    uint64_t limit, enum capture_policy policy, struct err *e)
+{
+	return sql_run(c->db, e,
+	    "UPDATE source SET spool_limit=?, spool_policy=? WHERE uuid=?",
+	    "iiu", (int64_t)limit, (int64_t)policy, group);
 }
 
 /* One that gets a part of the group has not what is flushed, and a relay has no

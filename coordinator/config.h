@@ -27,6 +27,13 @@ struct volume_config {
 	char path[PATH_MAX];
 };
 
+/* When the spool of a group raises an alarm. */
+struct spool_warn {
+	uint32_t count;
+	uint32_t percent[8]; /* of the limit, ascending */
+	uint32_t age_s;	     /* the oldest that waits; 0: never */
+};
+
 /* A group of which this site is the source. */
 struct group_config {
 	char name[NAME_LIMIT];
@@ -42,6 +49,7 @@ struct group_config {
 	bool encrypted;		    /* has a current key, for ever */
 	uint8_t key_id[KEY_ID_LEN]; /* that one */
 	struct commit_config commit;
+	struct spool_warn spool_warn;
 	uint32_t volume_count;
 	struct volume_config *volumes; /* owned by the catalogue snapshot */
 };

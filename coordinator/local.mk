@@ -101,7 +101,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/source_projected.c \
-	coordinator/source_commit.c \
+	coordinator/source_commit.c coordinator/source_spool.c \
 	coordinator/source_cut.c \
 	coordinator/ssh_key.c coordinator/ssh_key.h \
 	coordinator/tip.c \

@@ -261,5 +261,7 @@ source_event(struct source *s)
 	const char *event = s->passing.event;
 
 	s->passing.event = NULL;
-	return event != NULL ? event : commit_event(s);
+	if (event == NULL)
+		event = commit_event(s);
+	return event != NULL ? event : spool_event(s);
 }

@@ -101,6 +101,8 @@ const struct destination_config *change_destination(struct change *ch,
 /* The group's projection of that name; NULL and REFUSED otherwise. */
 const struct projection_config *change_projection(struct change *ch,
     const struct group_config *g, const char *name, struct err *e);
+/* A policy by its name; 0: there is no such one. */
+int change_spool_policy(const char *name);
 /* "spool-limit", or a share of what is free. */
 int change_spool_limit(struct change *ch, uint64_t *out, struct err *e) CHECKED;
 /* Decodes the pairing text that was sent along; checks its role (a relay's is

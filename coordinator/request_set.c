@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* request_set: group-set (group; commit, commit-stage, commit-timeout,
- * commit-late: what is not given stays). */
+ * commit-late, spool-limit, spool-policy, spool-warn, spool-age: what is not
+ * given stays). */
 #include "coordinator/request.h"
 
 #include "coordinator/carry.h"
@@ -127,6 +128,64 @@ say_commit(struct change *ch, const struct group_config *g,
 	    p->timeout_ms / 1000.0, p->hold ? "hold" : "degrade");
 }
 
+static int
+take_age(struct change *ch, struct spool_warn *w, struct err *e)
+{
+	const char *text = change_text(ch, "spool-age");
+	unsigned long n;
+	char *end;
+
+	if (text[0] == 0)
+		return 0;
+	n = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != 0 || n > UINT32_MAX)
+		return err_set(e, ERR_REFUSED,
+		    "--spool-age %s: it is seconds, or 0 for never", text);
+	w->age_s = (uint32_t)n;
+	return 0;
+}
+
+static int
+save_spool(struct change *ch, const struct group_config *g,
+    const struct spool_warn *w, struct err *e)
+{
+	const char *warn = change_text(ch, "spool-warn");
+	char age[16];
+
+	(void)snprintf(age, sizeof(age), "%u", w->age_s);
+	if (warn[0] != 0 &&
+	    catalogue_set(ch->catalogue, &g->uuid, "spool-warn", warn, e) < 0)
+		return -1;
+	return catalogue_set(
+	    ch->catalogue, &g->uuid, "spool-age", w->age_s == 0 ? "" : age, e);
+}
+
+/* Limit, policy and alarms of the spool. */
+static int
+set_spool(struct change *ch, const struct group_config *g, struct err *e)
+{
+	const char *policy = change_text(ch, "spool-policy");
+	const char *warn = change_text(ch, "spool-warn");
+	struct spool_warn w = g->spool_warn;
+	uint64_t limit = g->spool_limit;
+	int kind = (int)g->spool_policy;
+
+	if (policy[0] != 0)
+		kind = change_spool_policy(policy);
+	if (kind == 0)
+		return err_set(e, ERR_REFUSED,
+		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",
+		    policy);
+	if ((change_has(ch, "spool-limit") &&
+		change_spool_limit(ch, &limit, e) < 0) ||
+	    (warn[0] != 0 && spool_warn_parse(warn, &w, e) < 0) ||
+	    take_age(ch, &w, e) < 0 ||
+	    catalogue_set_spool(ch->catalogue, &g->uuid, limit,
+		(enum capture_policy)kind, e) < 0)
+		return -1;
+	return save_spool(ch, g, &w, e);
+}
+
 int
 request_group_set(struct change *ch, struct err *e)
 {
@@ -144,7 +203,7 @@ request_group_set(struct change *ch, struct err *e)
 		ch, "commit-stage", "applied", "stored", &p.applied, e) < 0 ||
 	    take_choice(ch, "commit-late", "hold", "degrade", &p.hold, e) < 0 ||
 	    take_timeout(ch, &p, e) < 0 || check_names(ch, g, &p, e) < 0 ||
-	    save_commit(ch, g, &p, e) < 0)
+	    save_commit(ch, g, &p, e) < 0 || set_spool(ch, g, e) < 0)
 		return err_at(e, "group '%s'", g->name);
 	return say_commit(ch, g, &p, e);
 }

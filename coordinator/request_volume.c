@@ -130,9 +130,8 @@ change_spool_limit(struct change *ch, uint64_t *out, struct err *e)
 	return 0;
 }
 
-/* 0: there is no such policy. */
-static int
-spool_policy(const char *name)
+int
+change_spool_policy(const char *name)
 {
 	if (name[0] == 0 || strcmp(name, "passthrough") == 0)
 		return CAPTURE_PASS;
@@ -201,7 +200,7 @@ make_group(
 		    "name with --group",
 		    name);
 	(void)snprintf(g->name, sizeof(g->name), "%s", name);
-	g->spool_policy = (enum capture_policy)spool_policy(policy);
+	g->spool_policy = (enum capture_policy)change_spool_policy(policy);
 	if (g->spool_policy == 0)
 		return err_set(e, ERR_REFUSED,
 		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",

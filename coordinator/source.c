@@ -179,6 +179,7 @@ open_parts(struct source *s, const struct group_config *g, struct err *e)
 	if (is_carried(s))
 		s->window_limit = UINT64_MAX;
 	s->heartbeat_ns = s->idle_ns = now;
+	spool_open(s);
 	publish_spool(s);
 	return 0;
 }
@@ -391,6 +392,7 @@ source_pass(struct source *s, struct err *e)
 	did = run_part(s, PART_PASSING, passing_step) || did;
 	if (source_spool(s) != spool)
 		publish_spool(s);
+	spool_step(s);
 	source_note(s, source_trouble(s) != NULL);
 	return seal_outcome(s, did, e);
 }

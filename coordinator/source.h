@@ -11,6 +11,7 @@
  *   source_cut.c    the cuts of a layout
  *   source_projected.c  what projections of the stream still need
  *   source_commit.c  flushes that wait for mirrors
+ *   source_spool.c  alarms before the spool is full
  *   source_note.c  state/<group>.source
  */
 #ifndef COORDINATOR_SOURCE_H
@@ -98,6 +99,14 @@ struct committing {
 	const char *event;	/* to be told once; NULL: none */
 };
 
+/* Alarms of the spool (source_spool.c). */
+struct spooling {
+	uint32_t level; /* thresholds that are reached */
+	bool old;	/* so is the age */
+	uint64_t next_ns;
+	char event[160], told[160];
+};
+
 struct source {
 	struct home *home;
 	struct group_config group; /* without its volumes */
@@ -152,6 +161,7 @@ struct source {
 	struct cooling cooling;
 	struct passing passing;
 	struct committing commit;
+	struct spooling spool;
 
 	/* of a layout (source_cut.c) */
 	uint64_t cut;	  /* announced last since the role began */
@@ -263,6 +273,14 @@ void commit_step(struct source *s);
 void commit_break(struct source *s);
 /* As source_event. */
 const char *commit_event(struct source *s);
+
+/* ---- source_spool.c ---- */
+/* What was raised before. */
+void spool_open(struct source *s);
+/* Looks whether an alarm is to be raised, or cleared. */
+void spool_step(struct source *s);
+/* As source_event. */
+const char *spool_event(struct source *s);
 
 /* ---- prune.c ---- */
 /* Removes what nobody needs: 1 when something was removed, 0, -1, or

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define INTERVAL_NS UINT64_C(250000000)
-#define PAIRS 32
+#define PAIRS 40
 
 struct note {
 	struct note_pair pairs[PAIRS];
@@ -117,6 +117,8 @@ source_note(struct source *s, bool now)
 	add_text(&n, "trouble", trouble == NULL ? "" : trouble->text);
 	add_text(&n, "mode", mode_name(st.mode));
 	add_positions(&n, s, &st);
+	add_number(&n, "spool_level", s->spool.level);
+	add_number(&n, "spool_old", s->spool.old);
 	add_number(&n, "attached", st.attached);
 	add_number(&n, "unclean", st.unclean);
 	add_number(&n, "break", s->breaking || s->must_break);

@@ -23,6 +23,9 @@ bool client_is_coordinated(struct home *h);
  */
 int client_add(struct message *m, const struct args *a, const char *option,
     struct err *e) CHECKED;
+/* "10G" as bytes. */
+int client_add_size(struct message *m, const struct args *a, const char *option,
+    struct err *e) CHECKED;
 int client_add_path(struct message *m, const char *key, const char *path,
     struct err *e) CHECKED;
 int client_add_content(struct message *m, const char *key, const char *path,

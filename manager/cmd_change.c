@@ -50,8 +50,9 @@ put_size(struct message *m, const char *key, const char *what, const char *text,
 	return message_add_text(m, key, plain, e);
 }
 
-static int
-add_size(struct message *m, struct args *a, const char *option, struct err *e)
+int
+client_add_size(
+    struct message *m, const struct args *a, const char *option, struct err *e)
 {
 	const char *text = args_option(a, option);
 	char what[40];
@@ -78,7 +79,7 @@ run_volume_add(struct args *a)
 	    client_add(&m, a, "encrypt", &e) < 0 ||
 	    (compress != NULL &&
 		message_add_text(&m, "codec", compress, &e) < 0) ||
-	    add_size(&m, a, "spool-limit", &e) < 0)
+	    client_add_size(&m, a, "spool-limit", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }
@@ -231,7 +232,7 @@ run_relay_add(struct args *a)
 	if (start(&m, a, "relay-add", &e) < 0 ||
 	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
 	    add_pairing(&m, a, &e) < 0 || add_file(&m, a, "incoming", &e) < 0 ||
-	    add_size(&m, a, "spool-limit", &e) < 0 ||
+	    client_add_size(&m, a, "spool-limit", &e) < 0 ||
 	    client_add(&m, a, "as", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);

@@ -5,8 +5,8 @@
 #include "manager/client.h"
 #include "manager/command.h"
 
-static const char *const settings[] = {
-    "commit", "commit-stage", "commit-timeout", "commit-late"};
+static const char *const settings[] = {"commit", "commit-stage",
+    "commit-timeout", "commit-late", "spool-policy", "spool-warn", "spool-age"};
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 static bool
@@ -15,7 +15,7 @@ is_any(struct args *a)
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (args_has(a, settings[i]))
 			return true;
-	return false;
+	return args_has(a, "spool-limit");
 }
 
 int
@@ -33,5 +33,7 @@ run_group_set(struct args *a)
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (client_add(&m, a, settings[i], &e) < 0)
 			return tell_err(&e);
+	if (client_add_size(&m, a, "spool-limit", &e) < 0)
+		return tell_err(&e);
 	return client_request(a->home, &m);
 }

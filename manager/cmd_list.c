@@ -73,6 +73,7 @@ groups_json(struct json *j, const struct snapshot *s)
 		json_bool(j, "exported", g->exported);
 		json_number(j, "spool_limit", g->spool_limit);
 		json_text(j, "spool_policy", policy_name(g));
+		json_number(j, "spool_age_seconds", g->spool_warn.age_s);
 		json_text(j, "compress", codec_name(g->codec));
 		json_number(j, "compress_level", (uint64_t)g->codec_level);
 		json_bool(j, "encrypted", g->encrypted);

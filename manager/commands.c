@@ -160,6 +160,11 @@ static const struct option_spec group_set_options[] = {
     {"commit-stage", "stored|applied", "what a mirror must have done"},
     {"commit-timeout", "SECONDS", "how long a flush waits in time (10)"},
     {"commit-late", "degrade|hold", "and then: goes on, or waits on"},
+    {"spool-limit", "SIZE", "most that waits here (K M G T; 0: no limit)"},
+    {"spool-policy", "passthrough|block|fail",
+	"what writes do when it is reached"},
+    {"spool-warn", "PERCENT,...", "of the limit: an alarm at each (80,95)"},
+    {"spool-age", "SECONDS", "an alarm when older things wait (0: never)"},
     DRY_RUN,
     END,
 };
@@ -321,7 +326,8 @@ const struct command commands[] = {
 	"without them, with an event, until they have caught up; 'hold'\n"
 	"waits on.\n\n"
 	"  aim-manager group set db --commit 'any 1 of (paris,rome)' \\\n"
-	"      --commit-timeout 5 --commit-late degrade",
+	"      --commit-timeout 5 --commit-late degrade\n"
+	"  aim-manager group set db --spool-limit 100G --spool-warn 50,80,95",
 	group_set_options, run_group_set},
     {"group", "list", "", 0, 0, false, "lists protected groups",
 	"Lists the groups of which this site is the source.", json_only,

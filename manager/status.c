@@ -397,6 +397,15 @@ judge_source(struct home *h, struct status_group *g)
 	if (g->capture.waiting > 0 && g->reason[0] == 0)
 		say(g->reason, "the spool is full: writers wait");
 	status_commit_judge(g);
+	if (note_of(h, &g->source->uuid, "source", "spool_level", text,
+		sizeof(text)))
+		g->spool_alarm = text[0] != '0';
+	if (note_of(
+		h, &g->source->uuid, "source", "spool_old", text, sizeof(text)))
+		g->spool_alarm = g->spool_alarm || text[0] == '1';
+	if (g->spool_alarm && g->reason[0] == 0)
+		say(g->reason, "ALARM: the spool fills up, or old things wait "
+			       "in it");
 }
 
 static void

@@ -64,6 +64,7 @@ struct status_group {
 	struct capture_status capture;
 	char buffer[16]; /* active, no buffer, passthrough, recovering, off */
 	uint64_t sealed_files, sealed_bytes;
+	bool spool_alarm;
 	uint32_t destination_count;
 	struct status_destination *destinations;
 	bool has_log;

@@ -139,6 +139,7 @@ source(struct json *j, const struct status_group *g)
 	json_bool(j, "unclean", c->unclean);
 	json_number(j, "spool_bytes", c->spool_bytes);
 	json_number(j, "spool_limit", g->source->spool_limit);
+	json_bool(j, "spool_alarm", g->spool_alarm);
 	json_number(j, "waiting_writers", c->waiting);
 	json_text(j, "buffer", g->buffer);
 	json_number(j, "sealed_files", g->sealed_files);

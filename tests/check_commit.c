@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commit policies as text, and the position that one asks for. */
+#include "coordinator/catalogue.h"
 #include "coordinator/commit.h"
 #include "tests/unit.h"
 
@@ -110,6 +111,29 @@ START_TEST(the_position_is_the_kth_highest)
 }
 END_TEST
 
+START_TEST(thresholds_of_the_spool_ascend)
+{
+	struct spool_warn w = {.age_s = 7};
+
+	ck_assert_int_eq(spool_warn_parse("50,80,100", &w, NULL), 0);
+	ck_assert_uint_eq(w.count, 3);
+	ck_assert_uint_eq(w.percent[2], 100);
+	ck_assert_uint_eq(w.age_s, 7);
+	ck_assert_int_eq(spool_warn_parse("1,2,3,4,5,6,7,8", &w, NULL), 0);
+	ck_assert_int_eq(spool_warn_parse("1,2,3,4,5,6,7,8,9", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("80,50", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("50,50", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("0", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("101", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("50,", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("", &w, NULL), -1);
+	ck_assert_int_eq(spool_warn_parse("-5", &w, NULL), -1);
+	ck_assert_uint_eq(w.count, 8);
+	ck_assert_int_eq(spool_warn_parse("none", &w, NULL), 0);
+	ck_assert_uint_eq(w.count, 0);
+}
+END_TEST
+
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 int
@@ -125,6 +149,7 @@ main(void)
 	tcase_add_test(t, the_longest_policy_fits_its_text);
 	tcase_add_test(t, it_names_those_that_flushes_wait_for);
 	tcase_add_test(t, the_position_is_the_kth_highest);
+	tcase_add_test(t, thresholds_of_the_spool_ascend);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }

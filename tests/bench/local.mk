@@ -4,7 +4,8 @@ noinst_PROGRAMS += tests/bench/bench_writer tests/bench/bench_queue \
 noinst_PROGRAMS += tests/bench/bench_calls
 tests_bench_bench_calls_SOURCES = tests/bench/bench_calls.c
 tests_bench_bench_calls_LDADD = -ldl
-dist_noinst_SCRIPTS += tests/bench/bench_calls.sh
+dist_noinst_SCRIPTS += tests/bench/bench_calls.sh \
+	tests/bench/bench_commit.sh
 noinst_PROGRAMS += tests/bench/bench_relay
 tests_bench_bench_relay_SOURCES = tests/bench/bench_relay.c
 noinst_PROGRAMS += tests/bench/bench_replay

@@ -85,6 +85,34 @@ settled disk
 must there hook remove hang
 must there hook remove tell
 expect 4 there hook remove tell
+
+say "a spool that fills up, or holds old things, raises one at each threshold"
+told() { here events | grep -c "$1"; }
+told_is() { [ "$(told "$1")" -eq "$2" ]; }
+spool() { is here disk 'g["spool_alarm"]' "$1"; }
+expect 4 here group set disk --spool-warn 80,50
+expect 4 here group set disk --spool-age soon
+stop "$THERE"
+quietly here group set disk --spool-limit 100K --spool-warn 20,60
+write
+write
+write
+write
+write
+write
+within 20 told_is 'alarm spool raised: .* % of the spool limit' 1 ||
+	fail "no alarm at the first threshold"
+captured disk dd if=/dev/urandom of="$T/disk.img" bs=48k count=1 \
+	conv=notrunc status=none || fail "dd"
+within 20 told_is 'alarm spool raised: .* % of the spool limit' 2 ||
+	fail "no alarm at the second threshold"
+quietly here group set disk --spool-warn none --spool-age 1
+within 20 told_is 'alarm spool raised: what was written .* s ago' 1 ||
+	fail "no alarm for its age"
+within 10 spool true || fail "the status"
+start "$THERE"
+within 30 told_is 'alarm spool cleared' 1 || fail "it is not cleared"
+within 10 spool false || fail "the status afterwards"
 stop "$HERE"
 stop "$THERE"
 pass
