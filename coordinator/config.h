@@ -104,8 +104,9 @@ struct destination_config {
 	char ca_file[PATH_MAX], credentials_file[PATH_MAX];
 	char ack_credentials_file[PATH_MAX];
 	char pin[256], proxy[256];
-	char limit[256]; /* see rate.h */
-	char relay[8];	 /* "yes": holds no mirror, passes files on */
+	char limit[256];    /* see rate.h */
+	char retry_at[160]; /* see retry.h */
+	char relay[8];	    /* "yes": holds no mirror, passes files on */
 	/* Behind another destination of its owner, which sends for it: the
 	 * place is that one's. Only the acknowledgement is fetched. */
 	char via[NAME_LIMIT];

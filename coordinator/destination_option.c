@@ -16,6 +16,7 @@ const struct destination_option destination_options[] = {
     OPTION("pin", pin),
     OPTION("proxy", proxy),
     OPTION("limit", limit),
+    OPTION("retry-at", retry_at),
     OPTION("relay", relay),
     OPTION("via", via),
 };

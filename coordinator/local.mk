@@ -77,6 +77,7 @@ libcoordinator_a_SOURCES += \
 	coordinator/projection.c coordinator/projection.h \
 	coordinator/projection_note.c \
 	coordinator/prune.c coordinator/rate.c coordinator/rate.h \
+	coordinator/retry.c coordinator/retry.h \
 	coordinator/rsync_call.c coordinator/rsync_explain.c \
 	coordinator/rsync_place.c \
 	coordinator/rsync_url.c coordinator/rsync_url.h \

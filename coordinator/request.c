@@ -30,6 +30,7 @@ static const struct verb {
     {"destination-add", request_destination_add},
     {"destination-pause", request_destination_pause},
     {"destination-limit", request_destination_limit},
+    {"destination-retry", request_destination_retry},
     {"destination-remove", request_destination_remove},
     {"base", request_base},
     {"key-generate", request_key_generate},

@@ -57,11 +57,11 @@ change_fn request_volume_add, request_group_export, request_group_layout,
     request_mirror_add, request_mirror_export, request_mirror_pause,
     request_relay_add, request_relay_export, request_destination_add,
     request_destination_pause, request_destination_limit,
-    request_destination_remove, request_base, request_volume_expand,
-    request_carry_acks, request_key_generate, request_key_rotate,
-    request_key_import, request_key_retire, request_projection_add,
-    request_projection_remove, request_group_set, request_mirror_set,
-    request_hook_add, request_hook_remove, request_site_set;
+    request_destination_retry, request_destination_remove, request_base,
+    request_volume_expand, request_carry_acks, request_key_generate,
+    request_key_rotate, request_key_import, request_key_retire,
+    request_projection_add, request_projection_remove, request_group_set,
+    request_mirror_set, request_hook_add, request_hook_remove, request_site_set;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);

@@ -3,7 +3,7 @@
  * fingerprint, key, known-hosts, ack-url, ack-key, prune-at, hub, and those
  * of destination_option.h),
  * destination-pause (name, group, paused), destination-limit (name, group,
- * limit), destination-remove. */
+ * limit), destination-retry (name, group, retry-at), destination-remove. */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -11,6 +11,7 @@
 #include "coordinator/destination_option.h"
 #include "coordinator/carry.h"
 #include "coordinator/rate.h"
+#include "coordinator/retry.h"
 #include "coordinator/transport.h"
 
 #include <errno.h>
@@ -184,11 +185,13 @@ take_options(struct change *ch, const struct stream_owner *o, bool relay,
     struct destination_config *d, struct err *e)
 {
 	struct rate rate;
+	struct retry retry;
 
 	if (d->via[0] != 0)
 		return 0; /* it has no place of its own */
 	d->hub = change_has(ch, "hub");
-	if (change_place(ch, d, e) < 0 || rate_parse(d->limit, &rate, e) < 0)
+	if (change_place(ch, d, e) < 0 || rate_parse(d->limit, &rate, e) < 0 ||
+	    retry_parse(d->retry_at, &retry, e) < 0)
 		return -1;
 	if (strcmp(d->url, CARRY_URL) == 0 && (relay || o->mirror != NULL))
 		return err_set(e, ERR_REFUSED,
@@ -441,6 +444,21 @@ check_unneeded(
 		    g->name, d->name, g->name);
 	}
 	return 0;
+}
+
+int
+request_destination_retry(struct change *ch, struct err *e)
+{
+	const struct destination_config *d = need_destination(ch, e);
+	char times[sizeof(d->retry_at)];
+	struct retry retry;
+
+	if (d == NULL ||
+	    copy_text(ch, "retry-at", times, sizeof(times), e) < 0 ||
+	    retry_parse(times, &retry, e) < 0)
+		return -1;
+	return catalogue_set_destination(
+	    ch->catalogue, &d->uuid, "retry-at", times, e);
 }
 
 int

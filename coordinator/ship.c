@@ -81,6 +81,7 @@ ship_open(struct home *h, const struct destination_config *d, struct ship **out,
 	s->ahead = SHIP_AHEAD_FILES;
 	s->sealed.dir = s->inotify = -1;
 	if (rate_parse(d->limit, &s->rate, e) < 0 ||
+	    retry_parse(d->retry_at, &s->retry, e) < 0 ||
 	    sealed_open(h, &d->stream, &s->sealed, e) < 0 ||
 	    load_job(s, true, e) < 0) {
 		ship_close(s);
@@ -160,11 +161,32 @@ work(struct ship *s, struct err *e)
 	return fetched == 1 || sent == 1;
 }
 
+/* The wall clock may be set, the other one stand still while a host sleeps:
+ * whichever is there first. */
+uint32_t
+ship_back_ms(const struct ship *s)
+{
+	uint32_t ms = backoff_wait_ms(&s->backoff, clock_mono_ns());
+
+	return s->retry_ns != 0 && clock_wall_ns() >= s->retry_ns ? 0 : ms;
+}
+
+static void
+back_off(struct ship *s)
+{
+	uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
+
+	backoff_fail(&s->backoff, mono);
+	s->retry_ns = retry_next_ns(&s->retry, wall);
+	if (s->retry_ns != 0)
+		s->backoff.until_ns = mono + (s->retry_ns - wall);
+}
+
 static int
 fail(struct ship *s, const struct err *why, struct err *e)
 {
 	s->trouble = *why;
-	backoff_fail(&s->backoff, clock_mono_ns());
+	back_off(s);
 	ship_note(s, true);
 	return err_set(e, why->kind, "%s", why->text);
 }
@@ -180,7 +202,7 @@ ship_pass(struct ship *s, struct err *e)
 		return 0;
 	}
 	/* The same trouble until it is over: nothing is tried meanwhile. */
-	if (backoff_wait_ms(&s->backoff, clock_mono_ns()) > 0) {
+	if (ship_back_ms(s) > 0) {
 		ship_note(s, false);
 		return err_set(e, s->trouble.kind, "%s", s->trouble.text);
 	}
@@ -221,7 +243,7 @@ void
 ship_wait(struct ship *s, uint32_t wait_ms)
 {
 	uint32_t most = wait_ms < LONGEST_WAIT_MS ? wait_ms : LONGEST_WAIT_MS;
-	uint32_t back = backoff_wait_ms(&s->backoff, clock_mono_ns()), poll_ms;
+	uint32_t back = ship_back_ms(s), poll_ms;
 	struct pollfd p = {.fd = s->inotify, .events = POLLIN};
 
 	if (back > 0)

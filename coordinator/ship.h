@@ -18,6 +18,7 @@
 #include "coordinator/forward.h"
 #include "coordinator/job.h"
 #include "coordinator/rate.h"
+#include "coordinator/retry.h"
 #include "coordinator/roles.h"
 #include "coordinator/transport.h"
 
@@ -76,6 +77,8 @@ struct ship {
 	uint64_t poll_ns; /* monotonic: fetch next */
 	uint32_t poll_ms; /* how long to wait after that */
 	struct backoff backoff;
+	struct retry retry;
+	uint64_t retry_ns;  /* wall clock: tried again then; 0: by backoff */
 	struct err trouble; /* kind 0: none */
 
 	struct ship_lag lag;
@@ -104,6 +107,8 @@ struct ship {
 	bool watched_far; /* the far folder tells of acknowledgements */
 };
 
+/* How long nothing is tried after a failure, in milliseconds; 0: go ahead. */
+uint32_t ship_back_ms(const struct ship *s);
 /* The rate that is allowed now. */
 uint64_t ship_rate(const struct ship *s);
 /* Sends what there is within the window: 1 sent something, 0, -1. */

@@ -197,7 +197,7 @@ void
 ship_note(struct ship *s, bool now)
 {
 	uint64_t mono = clock_mono_ns(), wall = clock_wall_ns();
-	uint32_t wait_ms = backoff_wait_ms(&s->backoff, mono);
+	uint32_t wait_ms = ship_back_ms(s);
 	char name[UUID_TEXT + 8], text[UUID_TEXT];
 	struct note n = {.count = 0};
 

@@ -301,7 +301,8 @@ run_destination_add(struct args *a)
 	    add_file(&m, a, "ack-credentials", &e) < 0 ||
 	    client_add(&m, a, "pin", &e) < 0 ||
 	    client_add(&m, a, "proxy", &e) < 0 ||
-	    client_add(&m, a, "limit", &e) < 0)
+	    client_add(&m, a, "limit", &e) < 0 ||
+	    client_add(&m, a, "retry-at", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
 }
@@ -335,8 +336,9 @@ run_destination_resume(struct args *a)
 	return destination_request(a, "destination-pause", "no");
 }
 
-int
-run_destination_limit(struct args *a)
+/* One that takes NAME and a text. */
+static int
+destination_text(struct args *a, const char *request, const char *key)
 {
 	AUTO(message_release) struct message m = {0};
 	struct err e = {0};
@@ -344,12 +346,24 @@ run_destination_limit(struct args *a)
 
 	if (need(a, "group", &code) < 0)
 		return code;
-	if (start(&m, a, "destination-limit", &e) < 0 ||
+	if (start(&m, a, request, &e) < 0 ||
 	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
-	    message_add_text(&m, "limit", a->words[1], &e) < 0 ||
+	    message_add_text(&m, key, a->words[1], &e) < 0 ||
 	    client_add(&m, a, "group", &e) < 0)
 		return tell_err(&e);
 	return client_request(a->home, &m);
+}
+
+int
+run_destination_limit(struct args *a)
+{
+	return destination_text(a, "destination-limit", "limit");
+}
+
+int
+run_destination_retry(struct args *a)
+{
+	return destination_text(a, "destination-retry", "retry-at");
 }
 
 int

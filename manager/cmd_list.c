@@ -128,6 +128,7 @@ destinations_json(struct json *j, const struct snapshot *s)
 		    j, "ack_url", d->ack_url[0] != 0 ? d->ack_url : d->url);
 		json_bool(j, "paused", d->paused);
 		json_text(j, "limit", d->limit);
+		json_text(j, "retry_at", d->retry_at);
 		json_text(j, "prune_at",
 		    d->prune_at == PRUNE_STORED ? "stored"
 		    : d->prune_at == PRUNE_HOP	? "hop"

@@ -115,6 +115,7 @@ static const struct option_spec destination_add_options[] = {
     {"ack-credentials", "FILE", "for that (default: --credentials)"},
     {"prune-at", "applied|stored|hop", "when files may go; see the manual"},
     {"limit", "RULES", "how fast, by the hour: see 'destination limit'"},
+    {"retry-at", "TIMES", "after a failure: see 'destination retry'"},
     {"hub", NULL, "the mirror fetches from there (--pull)"},
     DRY_RUN,
     END,
@@ -410,6 +411,14 @@ const struct command commands[] = {
 	"  aim-manager destination limit paris --group db \\\n"
 	"      full,08:00-18:00=500K,12:00-12:30=none",
 	group_needed, run_destination_limit},
+    {"destination", "retry", "NAME TIMES", 2, 2, false,
+	"tries again at given times",
+	"After a failure a destination is tried again soon, then ever more "
+	"rarely, in the\nend every minute; or, with this, at these times of "
+	"day alone, HH:MM with commas\nbetween, by local time. '' goes "
+	"back.\n\n"
+	"  aim-manager destination retry paris --group db 02:00,12:30",
+	group_needed, run_destination_retry},
     {"destination", "remove", "NAME", 1, 1, false, "sends there no more",
 	"Forgets a destination. Its mirror stays as it is. To mirror there "
 	"again, a\nnew base is needed.\n\n"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "coordinator/rate.h"
+#include "coordinator/retry.h"
 #include "tests/unit.h"
+
+#include <time.h>
 
 #define S UINT64_C(1000000000)
 
@@ -106,6 +109,60 @@ START_TEST(nothing_is_sent_at_none_and_all_at_full)
 }
 END_TEST
 
+/* ---- given times ---- */
+
+/* 2026-03-28 00:00 UTC, the day before the clocks of Berlin change */
+#define DAY_BEFORE UINT64_C(1774656000)
+#define AT(day, hour, minute)                                                  \
+	((DAY_BEFORE + (day)*86400u + (hour)*3600u + (minute)*60u) * S)
+#define BERLIN "CET-1CEST,M3.5.0,M10.5.0/3"
+
+static const struct {
+	const char *zone, *times;
+	uint64_t from, next;
+} nexts[] = {
+    {"UTC0", "", AT(0, 1, 0), 0},
+    {"UTC0", "02:00,12:30", AT(0, 1, 0), AT(0, 2, 0)},
+    {"UTC0", "12:30,02:00", AT(0, 1, 59), AT(0, 2, 0)},
+    {"UTC0", "02:00,12:30", AT(0, 2, 0), AT(0, 12, 30)},
+    {"UTC0", "02:00,12:30", AT(0, 2, 0) - 1, AT(0, 2, 0)},
+    {"UTC0", "02:00,12:30", AT(0, 12, 30), AT(1, 2, 0)},
+    {"UTC0", "0:00", AT(0, 23, 59), AT(1, 0, 0)},
+    {"UTC0", "5:05", AT(0, 5, 5), AT(1, 5, 5)},
+    {BERLIN, "01:30", AT(0, 1, 0), AT(1, 0, 30)},
+    /* 02:30 is not there on the 29th: an hour later by the old time */
+    {BERLIN, "02:30", AT(0, 2, 0), AT(1, 1, 30)},
+    {BERLIN, "04:00", AT(0, 4, 0), AT(1, 2, 0)},
+};
+
+START_TEST(the_next_of_the_given_times_is_found)
+{
+	struct retry r;
+	struct err e = {0};
+
+	ck_assert_int_eq(setenv("TZ", nexts[_i].zone, 1), 0);
+	tzset();
+	ck_assert_msg(retry_parse(nexts[_i].times, &r, &e) == 0, "%s", e.text);
+	ck_assert_uint_eq(retry_next_ns(&r, nexts[_i].from), nexts[_i].next);
+}
+END_TEST
+
+static const char *const no_times[] = {"2", "24:00", "12:60", "12:", ":30",
+    "12:30,", ",12:30", "12:30 ,13:00", "012:30", "12.30", "-1:00",
+    "1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,"
+    "1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00,1:00"};
+
+START_TEST(what_are_no_times_is_refused)
+{
+	struct retry r = {.count = 7};
+	struct err e = {0};
+
+	ck_assert_int_eq(retry_parse(no_times[_i], &r, &e), -1);
+	ck_assert_int_eq(e.kind, ERR_REFUSED);
+	ck_assert_uint_eq(r.count, 7);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 int
@@ -120,6 +177,10 @@ main(void)
 	tcase_add_test(c, the_average_is_kept);
 	tcase_add_test(c, a_pause_saves_no_more_than_a_second);
 	tcase_add_test(c, nothing_is_sent_at_none_and_all_at_full);
+	tcase_add_loop_test(
+	    c, the_next_of_the_given_times_is_found, 0, COUNT(nexts));
+	tcase_add_loop_test(
+	    c, what_are_no_times_is_refused, 0, COUNT(no_times));
 	suite_add_tcase(s, c);
 	return unit_run(s);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/source_kit.h"
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "coordinator/ship.h"
 #include "coordinator/source.h"
@@ -393,6 +394,35 @@ START_TEST(a_folder_that_fails_is_tried_again_later)
 }
 END_TEST
 
+START_TEST(with_given_times_it_is_tried_again_then_and_not_before)
+{
+	struct err e = {0};
+	char in[256], away[256];
+
+	/* Noon of today and of tomorrow are both half a day away, at most. */
+	OK(retry_parse("00:00,12:00", &ship->retry, &e));
+	(void)snprintf(in, sizeof(in), "%s/in0", k.dir.path);
+	(void)snprintf(away, sizeof(away), "%s/away", k.dir.path);
+	ck_assert_int_eq(rename(in, away), 0);
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ck_assert_uint_gt(ship->retry_ns, clock_wall_ns());
+	ck_assert_uint_le(
+	    ship->retry_ns - clock_wall_ns(), UINT64_C(46800000000000));
+	ck_assert_int_eq(rename(away, in), 0);
+	/* Not tried: the same trouble. */
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ck_assert(!is_far(1));
+	ck_assert_uint_gt(ship_back_ms(ship), 0);
+	ck_assert_uint_ge(note_number("next_retry"), ship->retry_ns - MIB);
+	/* Now it is that time. */
+	ship->retry_ns = clock_wall_ns();
+	ck_assert_uint_eq(ship_back_ms(ship), 0);
+	ck_assert_int_ge(ship_pass(ship, &e), 0);
+	ck_assert(is_far(1));
+	ck_assert_uint_eq(ship_back_ms(ship), 0);
+}
+END_TEST
+
 START_TEST(a_file_that_is_missing_here_is_said_not_skipped)
 {
 	char name[JOURNAL_NAME_LEN];
@@ -580,6 +610,8 @@ main(void)
 	tcase_add_loop_test(
 	    t, a_file_that_just_came_is_made_durable_before_it_is_sent, 0, 2);
 	tcase_add_test(t, a_folder_that_fails_is_tried_again_later);
+	tcase_add_test(
+	    t, with_given_times_it_is_tried_again_then_and_not_before);
 	tcase_add_test(t, a_file_that_is_missing_here_is_said_not_skipped);
 	tcase_add_test(t, paused_means_nothing_moves);
 	tcase_add_test(t, epochs_are_followed);

@@ -49,6 +49,24 @@ mirrored
 here destination list --json | grep -q '"limit": *"2M"' ||
 	fail "the list does not show it"
 limit ''
+
+say "what fails is tried again at given times, and at once when it is said so"
+expect 4 here destination retry there --group disk 25:00
+says 'HH:MM'
+hour=$(date +%H)
+printf -v later '%02d:30' $(((10#$hour + 3) % 24))
+quietly here destination retry there --group disk "$later"
+here destination list --json | grep -q "\"retry_at\": *\"$later\"" ||
+	fail "the list does not show it"
+mv "$T/landing/incoming" "$T/landing/away"
+write
+fails() { here status | grep -q 'is not ready'; }
+within 20 fails || fail "no trouble without the folder"
+mv "$T/landing/away" "$T/landing/incoming"
+expect 3 here wait disk --timeout 3
+quietly here destination retry there --group disk ''
+settled disk
+mirrored
 stop "$HERE"
 stop "$THERE"
 pass
