@@ -32,6 +32,7 @@ EXTRA_DIST += \
 	tests/data/1-copyin-open.aim \
 	tests/data/2-plain.aim \
 	tests/data/2-plain-zlib.aim \
+	tests/data/2-plain-zstd.aim \
 	tests/data/3-empty.aim \
 	tests/data/4-epoch-break.aim \
 	tests/data/5-encrypted.aim \

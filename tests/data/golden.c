@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One stream: 1 opens a copy-in, 2 has every other operation (once plain, once
+ * One stream: 1 opens a copy-in, 2 has every other operation (once plain, twice
  * compressed: the same content), 3 has no IOCB, 4 opens epoch 2 after a break.
  * Another stream, of one file, is encrypted: 5 has every other operation too.
  */
+#include <config.h>
+
 #include "tests/data/golden.h"
 
 #include "common/cleanup.h"
@@ -16,7 +18,7 @@
 const char *const golden_names[] = {"1-copyin-open.aim", "2-plain.aim",
     "2-plain-zlib.aim", "3-empty.aim", "4-epoch-break.aim", "mirror.ack",
     "source.pairing", "mirror.pairing", "source.pub", "mirror.pub",
-    "5-encrypted.aim", "group.key", NULL};
+    "5-encrypted.aim", "group.key", "2-plain-zstd.aim", NULL};
 
 #define TIB (UINT64_C(1) << 40)
 
@@ -107,6 +109,29 @@ make_epoch(struct kit *k, const struct journal_header *before)
 	kit_add(k, OP_WRITE, 1, 3 * TIB - 1, 1)->flags = IOCB_FUA;
 }
 
+/* The same again, by zstd where it is built in; later files know nothing of
+ * it. */
+static int
+make_zstd(struct kit *k, int dir, struct err *e)
+{
+#ifdef HAVE_ZSTD
+	struct journal_header h;
+	int made;
+
+	k->spec.codec = CODEC_ZSTD;
+	k->spec.header.salt[0]++;
+	made = put_journal(k, dir, golden_names[12], &h, e);
+	k->spec.codec = CODEC_ZLIB;
+	k->spec.header.salt[0]--;
+	return made;
+#else
+	(void)k;
+	(void)dir;
+	(void)e;
+	return 0;
+#endif
+}
+
 static int
 make_journals(int dir, struct journal_header *last, struct err *e)
 {
@@ -125,6 +150,8 @@ make_journals(int dir, struct journal_header *last, struct err *e)
 	k.spec.chunk_len = 1000;
 	k.spec.header.salt[0]++;
 	if (put_journal(&k, dir, golden_names[2], &h, e) < 0)
+		return -1;
+	if (make_zstd(&k, dir, e) < 0)
 		return -1;
 	go_on(&k, &h);
 	make_empty(&k);

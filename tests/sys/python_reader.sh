@@ -8,9 +8,16 @@ need python3 sha256sum
 export PYTHONDONTWRITEBYTECODE=1
 golden=$TOP/tests/data
 reader=$TOP/tests/read_journal.py
+files=()
+for file in "$golden"/*.aim; do
+	case $file in
+	*zstd*) echo "   not ${file##*/}: Python's library has no zstd" ;;
+	*) files+=("$file") ;;
+	esac
+done
 
 say "it reads the golden files, signatures included"
-python3 "$reader" "$golden/source.pub" "$golden/group.key" "$golden"/*.aim \
+python3 "$reader" "$golden/source.pub" "$golden/group.key" "${files[@]}" \
 	>"$T/python.json" || fail "journal files"
 python3 "$reader" "$golden/source.pub" "$golden/source.pairing" \
 	>"$T/pairing.json" || fail "source.pairing"
@@ -19,7 +26,7 @@ python3 "$reader" "$golden/mirror.pub" "$golden/mirror.ack" \
 
 say "it says what aimdump says"
 aimdump --json --data --verify --key "$golden/source.pairing" \
-	--key "$golden/group.key" "$golden"/*.aim >"$T/aimdump.json"
+	--key "$golden/group.key" "${files[@]}" >"$T/aimdump.json"
 status=$?
 # The plain file after its compressed twin repeats it: that is valid.
 [ "$status" -eq 0 ] || fail "aimdump: $status"
