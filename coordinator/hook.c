@@ -293,7 +293,7 @@ hook_run(const struct hook_call *call, uid_t owner, uint32_t limit_ms,
 	AUTO_CLOSE int in = -1;
 	AUTO_CLOSE int to = -1;
 	struct sigaction act = {.sa_handler = on_end}, was[3];
-	struct environment v;
+	struct environment v = {.list = {NULL}};
 	pid_t parent = getpid(), pid;
 	int ends[2], r;
 
