@@ -133,7 +133,7 @@ static int
 parse_volume(struct lines *l, struct pairing_volume *v, struct err *e)
 {
 	char *save = NULL, *at = l->line + strlen("volume ");
-	const char *word[5];
+	const char *word[5] = {NULL};
 	size_t i;
 
 	for (i = 0; i < 5; i++, at = NULL)

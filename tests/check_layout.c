@@ -408,8 +408,8 @@ static const char *const bad[] = {"", "raid", "raid5", "raid5:members=a,b",
     "raid0:members=a/b,c", "raid10:members=a,b", "raid10:members=a,b,c",
     "raid1e:members=a,b", "RAID0:members=a,b", "raid0:size=3",
     "raid0 :members=a,b",
-    "raid0:members=a,"
-    "a234567890123456789012345678901234567890123456789012345678901234"};
+    ("raid0:members=a,"
+     "a234567890123456789012345678901234567890123456789012345678901234")};
 
 START_TEST(a_text_without_sense_is_refused)
 {
