@@ -168,6 +168,7 @@ START_TEST(what_has_no_sense_is_not_written)
 
 	three[2].mirror = three[0].mirror;
 	ck_assert_int_eq(members_encode(&sample, &key, &other, &n, &e), -1);
+	teardown();
 	setup();
 	(void)strcpy(three[0].acks, "with a blank");
 	ck_assert_int_eq(members_encode(&sample, &key, &other, &n, &e), -1);

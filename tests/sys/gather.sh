@@ -121,7 +121,7 @@ slay "$S3_PID"
 wait "$NGINX_PID" "$S3_PID" 2>/dev/null
 aim-manager gather --to "$T/out" --still "${ALL[@]}" >"$T/gather.log" 2>&1 &
 reader=$!
-trouble() { grep -q 'b: .*nobody answers' gather.log; }
+trouble() { grep -qs 'b: .*nobody answers' gather.log; }
 within 20 trouble || fail "it does not say that a server is away"
 within 20 test -e out.gather || fail "no list of ranges"
 slay "$reader"
