@@ -166,7 +166,7 @@ take_size(struct args *a, const struct pairing_volume *v, uint32_t count,
 	return 0;
 }
 
-/* What 'group layout export' printed. */
+/* What 'group export --layout' printed. */
 static int
 take_members(struct args *a, struct gather_config *c, struct err *e)
 {

@@ -201,7 +201,7 @@ static const struct option_spec carry_in_options[] = {
 };
 static const struct option_spec gather_options[] = {
     {"to", "PATH", "the file or device that gets the volume"},
-    {"members", "FILE", "what 'group layout export' printed at the source"},
+    {"members", "FILE", "what 'group export --layout' printed at the source"},
     {"fingerprint", "HEX", "what that told; checked"},
     {"layout", "LAYOUT", "or: raid1, raid0:chunk=64K, raid10..., raid1e..."},
     {"member", "NAME=URL", "where a member's volume is (repeat, in order)"},
