@@ -369,6 +369,18 @@ int capture_expand(struct capture *c, uint32_t volume, uint64_t size,
 int capture_copyin(struct capture *c, uint32_t volume, uint64_t off,
     uint64_t end, uint64_t *done, struct err *e) CHECKED;
 
+/*
+ * Reads what the volume holds, at most `len` bytes (one extent at most), while
+ * nobody writes there. With `hole` set nothing was read: all of it is zero.
+ * Nothing goes into the stream.
+ */
+struct capture_content {
+	uint64_t len; /* less than asked for at the volume's end */
+	bool hole;
+};
+int capture_read(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
+    uint8_t *to, struct capture_content *out, struct err *e) CHECKED;
+
 /* ---- sealing (coordinator) ---- */
 
 /* A run of settled transactions inside one segment, ready for a file. */

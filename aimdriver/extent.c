@@ -182,6 +182,60 @@ capture_copyin(struct capture *c, uint32_t volume, uint64_t off, uint64_t end,
 	return 0;
 }
 
+/* Up to `len` bytes, fewer at the end of a file; -errno. */
+static int64_t
+read_range(
+    struct capture *c, uint32_t volume, uint64_t off, uint64_t len, uint8_t *to)
+{
+	int fd = c->volume_fd[volume];
+	uint64_t got = 0;
+
+	if (c->ctl->volume[volume].kind == VOLUME_BLOCK)
+		forget_cached(fd, off, len);
+	while (got < len) {
+		int64_t n = read_some(
+		    fd, to + got, least(len - got, CAPTURE_CHUNK), off + got);
+
+		if (n <= 0)
+			return n < 0 ? n : (int64_t)got;
+		got += (uint64_t)n;
+	}
+	return (int64_t)got;
+}
+
+int
+capture_read(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
+    uint8_t *to, struct capture_content *out, struct err *e)
+{
+	struct capture_content got = {0};
+	struct hold h = {.volume = volume};
+	uint64_t size, data_end;
+	int64_t n = 0;
+
+	if (volume >= c->volume_count || c->volume_fd[volume] < 0)
+		return err_set(e, ERR_REFUSED, "no volume %u to read", volume);
+	hold_range(c, &h, off, len);
+	if (hold_take_settled(c, &h, e) < 0)
+		return err_at(e, "read at offset %ju", (uintmax_t)off);
+	size = atomic_load(&c->ctl->volume[volume].size);
+	if (off < size) {
+		got.len = least(len, size - off);
+		got.hole = look_for_hole(c, volume, off, off + got.len,
+			       &data_end) >= got.len;
+		n = got.hole ? (int64_t)got.len
+			     : read_range(c, volume, off, got.len, to);
+	}
+	hold_release(c, &h);
+	if (n < 0) {
+		errno = (int)-n;
+		return err_sys(e, "read %ju bytes at offset %ju of volume %u",
+		    (uintmax_t)got.len, (uintmax_t)off, volume);
+	}
+	got.len = (uint64_t)n;
+	*out = got;
+	return 0;
+}
+
 int
 capture_look(struct capture *c, uint32_t volume, uint64_t off, uint64_t len,
     int (*look)(void *ctx), void *ctx, struct err *e)

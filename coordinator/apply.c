@@ -178,6 +178,7 @@ apply_close(struct apply *a)
 	if (a == NULL)
 		return;
 	ahead_close(a->ahead);
+	apply_sums_close(a);
 	mirror_targets_close(&a->targets);
 	if (a->events >= 0)
 		(void)close(a->events);
@@ -284,6 +285,8 @@ do_pass(struct apply *a, struct err *e)
 			return got;
 	}
 	if (position_is_nil(&a->state.target)) {
+		if (!a->state.staging)
+			apply_sums_sweep(a);
 		got = apply_cut_waits(a, e);
 		if (got != 0)
 			return got < 0 ? -1 : 0;
@@ -291,6 +294,8 @@ do_pass(struct apply *a, struct err *e)
 		if (got < 2)
 			return got;
 		got = apply_plan_held(a, &to, e);
+		if (got == 0)
+			return apply_sums(a);
 	} else {
 		got = apply_replan(a, &to, e);
 	}

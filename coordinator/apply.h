@@ -52,6 +52,12 @@ struct apply {
 	struct position cut_at; /* looked for up to here */
 	bool cut_wait;		/* the next file needs one that is greater */
 
+	/* sums for a recovery that is held back (apply_sums.c) */
+	struct position begin;	 /* of the file that asks for them; nil: none */
+	struct apply_sums *sums; /* that are being made, or NULL */
+	bool answered;		 /* all there are; until `begin` changes */
+	bool swept;		 /* none are published */
+
 	uint64_t ahead_bytes; /* APPLY_AHEAD, less in tests */
 	struct ahead *ahead;  /* while there is something to do, or NULL */
 
@@ -114,6 +120,20 @@ int apply_cut_has(
  */
 int apply_range(
     struct apply *a, const struct standing *end, struct err *e) CHECKED;
+
+/* ---- apply_sums.c ---- */
+
+/*
+ * While a consistent mirror holds files back, and one of them begins a
+ * recovery that asks for it (a->begin): goes on making pages of sums of its
+ * image, and publishes them. 1, 0 when there is nothing to do. Trouble is told,
+ * and the recovery does without.
+ */
+int apply_sums(struct apply *a);
+/* They are of no use any more: removes what was published. */
+void apply_sums_sweep(struct apply *a);
+/* Begins anew when it is asked again. */
+void apply_sums_close(struct apply *a);
 
 /* ---- apply_done.c ---- */
 

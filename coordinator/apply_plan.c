@@ -168,6 +168,7 @@ find_recovery(struct apply *a, struct position *end, struct err *e)
 	if (!a->holding) {
 		a->held = a->state.clean;
 		memset(&a->held_copyin, 0, sizeof(a->held_copyin));
+		memset(&a->begin, 0, sizeof(a->begin));
 		a->holding = true;
 	}
 	do {
@@ -184,6 +185,8 @@ find_recovery(struct apply *a, struct position *end, struct err *e)
 			a->held_cuts = (reader_header(f.reader)->incompat &
 					   JOURNAL_INCOMPAT_CUTS) != 0;
 			found = s.consistent;
+			if (v.begins)
+				a->begin = s.at;
 		}
 		staged_close(&f);
 	} while (got > 0 && !found);

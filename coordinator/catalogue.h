@@ -148,6 +148,10 @@ int catalogue_set_spool(struct catalogue *c, const struct uuid *group,
  * away (catalogue_site.c). */
 int catalogue_set_hook(
     struct catalogue *c, const struct hook_config *k, struct err *e) CHECKED;
+/* Of a group: seconds that a recovery waits for sums of its mirrors. */
+#define COMPARE_WAIT_KEY "compare-wait"
+#define COMPARE_WAIT_DEFAULT 60
+#define COMPARE_WAIT_MOST 86400
 /* Takes all of them away. */
 int catalogue_forget(
     struct catalogue *c, const struct uuid *subject, struct err *e) CHECKED;

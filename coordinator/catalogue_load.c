@@ -125,6 +125,27 @@ load_level(struct catalogue *c, struct group_config *g, struct err *e)
 	return 0;
 }
 
+/* How long a recovery waits for sums, in seconds. */
+static int
+load_compare_wait(struct catalogue *c, struct group_config *g, struct err *e)
+{
+	char text[16], *end;
+	int got =
+	    catalogue_get(c, &g->uuid, COMPARE_WAIT_KEY, text, sizeof(text), e);
+	unsigned long seconds = COMPARE_WAIT_DEFAULT;
+
+	if (got < 0)
+		return -1;
+	if (got > 0)
+		seconds = strtoul(text, &end, 10);
+	if (got > 0 &&
+	    (end == text || *end != 0 || seconds > COMPARE_WAIT_MOST))
+		return impossible(e, "wait for sums", g->name);
+	g->compare_wait_ms = (uint32_t)seconds * 1000;
+	g->compare_asked = got > 0;
+	return 0;
+}
+
 static int
 load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 {
@@ -146,7 +167,7 @@ load_groups(struct catalogue *c, struct snapshot *s, struct err *e)
 		s->group_count++;
 		if (load_group(st, g, e) < 0 || load_level(c, g, e) < 0 ||
 		    catalogue_load_group(c, g, e) < 0 ||
-		    load_volumes(c, g, e) < 0)
+		    load_compare_wait(c, g, e) < 0 || load_volumes(c, g, e) < 0)
 			return -1;
 	}
 	return more;

@@ -43,6 +43,10 @@ struct group_config {
 	uint32_t seal_age_ms;  /* default 1000 */
 	uint32_t heartbeat_ms; /* default 30000 */
 	uint32_t retention_ms; /* least age of a file before it is pruned */
+	/* How long a recovery waits for sums of a mirror that does not come
+	 * nearer; 0: it compares nothing. */
+	uint32_t compare_wait_ms;
+	bool compare_asked; /* that was set by the operator */
 	enum codec codec;
 	int codec_level;	    /* 0: the codec's default */
 	bool exported;		    /* its volumes are fixed */

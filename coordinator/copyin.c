@@ -14,10 +14,12 @@
  */
 #include "coordinator/source.h"
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pulse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define STEP_BYTES (UINT64_C(8) << 20)
@@ -301,6 +303,30 @@ share_id(struct source *s, struct job *like, struct err *e)
 	return any;
 }
 
+/* A BEGIN says what will be compared, if anything is. */
+static int
+add_list(struct source *s, const struct job *j, const struct copyin_note *n,
+    uint8_t out[NOTE_LIMIT], size_t *len, struct err *e)
+{
+	AUTO_FREE struct runs *r = NULL;
+	struct capture_volume v;
+
+	if (n->begin != 0 || j->kind != COPYIN_RECOVERY ||
+	    s->group.compare_wait_ms == 0)
+		return 0;
+	r = malloc(sizeof(*r));
+	if (r == NULL)
+		return err_set(e, ERR_RETRY, "out of memory");
+	for (uint32_t i = 0; i < s->volume_count; i++) {
+		capture_volume_get(s->capture, i, &v);
+		s->sizes[i] = v.size;
+	}
+	if (compare_make_runs(j->marked ? &s->extents : NULL, s->sizes,
+		s->volume_count, r) == 1)
+		(void)runs_encode(n, r, out, len);
+	return 0;
+}
+
 static int
 put_note(struct source *s, enum aim_op op, const struct job *j,
     uint64_t *number, struct err *e)
@@ -308,11 +334,13 @@ put_note(struct source *s, enum aim_op op, const struct job *j,
 	struct copyin_note note = {.id = j->id,
 	    .kind = j->kind,
 	    .begin = op == OP_COPYIN_END ? j->begin : 0};
-	uint8_t bytes[COPYIN_NOTE_LEN];
+	uint8_t bytes[NOTE_LIMIT];
+	size_t len = COPYIN_NOTE_LEN;
 
 	copyin_note_encode(&note, bytes);
-	if (capture_control(s->capture, op, bytes, sizeof(bytes), number, e) <
-	    0)
+	if (add_list(s, j, &note, bytes, &len, e) < 0 ||
+	    capture_control(s->capture, op, bytes, (uint32_t)len, number, e) <
+		0)
 		return -1;
 	capture_request_seal(s->capture, *number);
 	return 0;
@@ -338,6 +366,8 @@ begin(struct source *s, struct err *e)
 	like.volume = 0;
 	like.off = 0;
 	s->window_known = false;
+	copyin_compare_close(s);
+	s->comparing.equal = s->comparing.copied = 0;
 	if (put_note(s, OP_COPYIN_BEGIN, &like, &like.begin, e) < 0)
 		return -1;
 	for (i = 0; i < s->count; i++)
@@ -356,7 +386,37 @@ finish(struct source *s, const struct job *j, struct err *e)
 	if (put_note(s, OP_COPYIN_END, j, &end, e) < 0)
 		return -1;
 	log_info("copy-in ends at transaction %ju", (uintmax_t)end);
+	log_info("copy-in: %ju bytes were copied, %ju were left out: every "
+		 "mirror has them",
+	    (uintmax_t)s->comparing.copied, (uintmax_t)s->comparing.equal);
+	copyin_compare_close(s);
 	return store_running(s, j, JOB_DONE, end, e) < 0 ? -1 : 1;
+}
+
+/*
+ * Copies in, or leaves out, some of what comes next: 1 and *done is how much,
+ * none when that was all of the volume; 0 it has to wait; -1.
+ */
+static int
+copy_some(struct source *s, struct job *j, uint64_t *done, struct err *e)
+{
+	uint64_t end = UINT64_MAX;
+	int known;
+
+	*done = 0;
+	if (j->marked &&
+	    !extents_next(&s->extents, j->volume, j->off, &j->off, &end))
+		return 1;
+	known = copyin_compare(s, j, j->off, &end, done, e);
+	if (known > 0 && *done > 0) {
+		s->comparing.equal += *done;
+		return 1;
+	}
+	if (known > 0 &&
+	    capture_copyin(s->capture, j->volume, j->off, end, done, e) < 0)
+		known = -1;
+	s->comparing.copied += *done;
+	return known < 0 ? err_at(e, "copy-in of volume %u", j->volume) : known;
 }
 
 /* Copies in up to a step's worth. */
@@ -364,20 +424,17 @@ static int
 go_on(struct source *s, struct job *j, struct err *e)
 {
 	uint64_t copied = 0, done;
-	int extents;
+	int extents, did;
 
 	for (extents = 0; extents < STEP_EXTENTS && copied < STEP_BYTES &&
 			  j->volume < s->volume_count;
 	     extents++) {
-		uint64_t end = UINT64_MAX;
-
 		pulse_beat();
-		done = 0;
-		if ((!j->marked || extents_next(&s->extents, j->volume, j->off,
-				       &j->off, &end)) &&
-		    capture_copyin(
-			s->capture, j->volume, j->off, end, &done, e) < 0)
-			return err_at(e, "copy-in of volume %u", j->volume);
+		did = copy_some(s, j, &done, e);
+		if (did < 0)
+			return -1;
+		if (did == 0)
+			return extents > 0;
 		if (done == 0) {
 			j->volume++;
 			j->off = 0;

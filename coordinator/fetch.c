@@ -144,6 +144,8 @@ work(struct fetch *f, struct err *e)
 	/* A place that is full, or not to be written to, may be read. */
 	if (told < 0 && (f->mirror.fetch_paused || untold.kind == ERR_RETRY))
 		return err_set(e, untold.kind, "%s", untold.text);
+	if (told >= 0 && fetch_sums(f))
+		told = 1;
 	if (f->mirror.fetch_paused ||
 	    (told >= 0 && clock_mono_ns() < f->poll_ns))
 		return told;

@@ -9,6 +9,7 @@
  *
  *   fetch.c  open, pass, wait, close    fetch_take.c  which files, getting them
  *   fetch_tell.c  acknowledgement, state/<mirror>.fetch
+ *   fetch_sums.c  sums for a recovery
  */
 #ifndef COORDINATOR_FETCH_H
 #define COORDINATOR_FETCH_H
@@ -19,6 +20,7 @@
 #include "coordinator/transport.h"
 #include "fileformat/ack.h"
 #include "fileformat/header.h"
+#include "fileformat/sums.h"
 
 #define FETCH_AT_ONCE 16u     /* files asked for together */
 #define FETCH_AHEAD_FILES 64u /* here, and not yet taken by the receiver */
@@ -53,6 +55,12 @@ struct fetch {
 	bool has_put;
 	uint64_t put_ns; /* monotonic */
 
+	/* pages of sums that were put there, and for which recovery */
+	uint32_t sums_next;
+	uint8_t sums_begin[DIGEST_LEN];
+	uint64_t sums_time_ns;
+	char sums_trouble[512]; /* as told last */
+
 	struct chain_name begin; /* where a mirror without state begins */
 	bool has_begin;
 	uint32_t ahead; /* files to ask for at once */
@@ -78,6 +86,9 @@ struct fetch {
 int fetch_look(struct fetch *f, struct err *e) CHECKED;
 /* Puts it where the files come from, when there is news: 1, 0, -1. */
 int fetch_tell(struct fetch *f, struct err *e) CHECKED;
+/* Puts pages of sums there while there are any, or removes them; true: put
+ * some. Trouble is told, and the recovery does without. */
+bool fetch_sums(struct fetch *f);
 void fetch_note(struct fetch *f, bool now);
 
 /* Gets what comes next, as far as there is room: 1 got some, 0, -1. */

@@ -57,7 +57,8 @@ libcoordinator_a_SOURCES += \
 libcoordinator_a_SOURCES += \
 	coordinator/ack_store.c coordinator/ack_store.h \
 	coordinator/backoff.c coordinator/backoff.h \
-	coordinator/break.c coordinator/cool.c coordinator/copyin.c \
+	coordinator/break.c coordinator/compare.c coordinator/compare.h \
+	coordinator/cool.c coordinator/copyin.c coordinator/copyin_compare.c \
 	coordinator/extents.c coordinator/extents.h \
 	coordinator/gather.c coordinator/gather.h coordinator/gather_config.c \
 	coordinator/gather_cut.c \
@@ -99,6 +100,8 @@ libcoordinator_a_SOURCES += \
 	coordinator/ship_commit.c \
 	coordinator/ship_hub.c coordinator/ship_relay.c \
 	coordinator/ship_note.c coordinator/ship_send.c \
+	coordinator/ship_sums.c \
+	coordinator/sums_store.c coordinator/sums_store.h \
 	coordinator/sigv4.c coordinator/sigv4.h \
 	coordinator/source.c coordinator/source.h coordinator/source_note.c \
 	coordinator/source_projected.c \
@@ -128,10 +131,12 @@ libcoordinator_a_SOURCES += \
 	coordinator/apply_done.c \
 	coordinator/apply_cut.c \
 	coordinator/apply_plan.c coordinator/apply_range.c \
+	coordinator/apply_sums.c \
 	coordinator/attempt.c coordinator/attempt.h \
 	coordinator/chain.c coordinator/chain.h \
 	coordinator/fetch.c coordinator/fetch.h \
-	coordinator/fetch_take.c coordinator/fetch_tell.c \
+	coordinator/fetch_sums.c coordinator/fetch_take.c \
+	coordinator/fetch_tell.c \
 	coordinator/fetched.c coordinator/fetched.h \
 	coordinator/incoming.c coordinator/incoming.h \
 	coordinator/mirror_targets.c coordinator/mirror_targets.h \

@@ -30,6 +30,16 @@ once_release(struct once *o)
 	snapshot_release(&o->config);
 }
 
+/* To ask the mirrors what they have takes another round of both sites, which
+ * may be far away in time: only if the operator wants that. */
+static void
+ask_no_mirror(struct snapshot *s)
+{
+	for (uint32_t i = 0; i < s->group_count; i++)
+		if (!s->groups[i].compare_asked)
+			s->groups[i].compare_wait_ms = 0;
+}
+
 static int
 once_open(struct once *o, struct home *h, struct err *e)
 {
@@ -37,8 +47,10 @@ once_open(struct once *o, struct home *h, struct err *e)
 
 	if (catalogue_open(h, true, &c, e) < 0 ||
 	    request_recover(h, c, e) < 0 ||
-	    catalogue_load(c, &o->config, e) < 0 ||
-	    roles_of(&o->config, &o->roles, &o->count, e) < 0)
+	    catalogue_load(c, &o->config, e) < 0)
+		return -1;
+	ask_no_mirror(&o->config);
+	if (roles_of(&o->config, &o->roles, &o->count, e) < 0)
 		return -1;
 	o->failed = calloc((size_t)o->count + 1, sizeof(*o->failed));
 	if (o->failed == NULL)

@@ -91,8 +91,12 @@ gather(struct project *p, struct reader *r, bool begins, struct err *e)
 		p->now.bytes_in += data != NULL ? in.len : 0;
 		if (in.op == OP_COPYIN_BEGIN && !begins)
 			continue;
-		if (projection_take(&p->map, &in, data, &out, &data) &&
-		    add_op(p, &out, data, e) < 0)
+		if (!projection_take(&p->map, &in, data, &out, &data))
+			continue;
+		/* What is to be compared is listed for the group's volumes. */
+		if (out.op == OP_COPYIN_BEGIN)
+			out.len = COPYIN_NOTE_LEN;
+		if (add_op(p, &out, data, e) < 0)
 			return -1;
 	}
 	return more;

@@ -138,12 +138,9 @@ publisher_is_due(const struct publisher *p, const struct ack *a)
 
 /* Where a file cannot be replaced, it is deleted first. */
 int
-publish_bytes(struct home *h, int dir, const struct uuid *mirror,
-    const uint8_t *bytes, size_t len, struct err *e)
+publish_file(struct home *h, int dir, const char *name, const uint8_t *bytes,
+    size_t len, struct err *e)
 {
-	char name[ACK_NAME_LEN];
-
-	(void)ack_name(mirror, name);
 	if (io_write_file(dir, name, bytes, len, 0644, e) == 0)
 		return 0;
 	if (e != NULL && e->sys != EEXIST && e->sys != EPERM &&
@@ -154,9 +151,18 @@ publish_bytes(struct home *h, int dir, const struct uuid *mirror,
 			"a folder in the place of the acknowledgement", e) < 0)
 			return -1;
 	} else if (sys_unlink(dir, name) < 0 && errno != ENOENT) {
-		return err_sys(e, "remove the old acknowledgement %s", name);
+		return err_sys(e, "remove the old %s", name);
 	}
 	return io_write_file(dir, name, bytes, len, 0644, e);
+}
+
+int
+publish_bytes(struct home *h, int dir, const struct uuid *mirror,
+    const uint8_t *bytes, size_t len, struct err *e)
+{
+	char name[ACK_NAME_LEN];
+
+	return publish_file(h, dir, ack_name(mirror, name), bytes, len, e);
 }
 
 int
@@ -164,6 +170,7 @@ publisher_put(struct publisher *p, const struct ack *a, struct err *e)
 {
 	struct ack out = *a;
 	uint8_t bytes[ACK_LIMIT];
+	char name[ACK_NAME_LEN];
 	size_t len;
 
 	if (next_counter(p, e) < 0)
@@ -172,7 +179,8 @@ publisher_put(struct publisher *p, const struct ack *a, struct err *e)
 	out.time_ns = clock_wall_ns();
 	if (sign_key_id(&p->home->key.pub, out.key_id, e) < 0 ||
 	    ack_encode(&out, &p->home->key, bytes, &len, e) < 0 ||
-	    publish_bytes(p->home, p->dir, &p->mirror, bytes, len, e) < 0)
+	    publish_file(
+		p->home, p->dir, ack_name(&p->mirror, name), bytes, len, e) < 0)
 		return err_at(e, "publish the acknowledgement");
 	p->last = out;
 	p->last_ns = clock_mono_ns();

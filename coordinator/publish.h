@@ -38,5 +38,8 @@ int publisher_put(
 /* Puts an acknowledgement into ack/ as it is: another site's, passed on. */
 int publish_bytes(struct home *h, int dir, const struct uuid *mirror,
     const uint8_t *bytes, size_t len, struct err *e) CHECKED;
+/* One file in ack/, likewise. */
+int publish_file(struct home *h, int dir, const char *name,
+    const uint8_t *bytes, size_t len, struct err *e) CHECKED;
 
 #endif

@@ -18,6 +18,7 @@ static const struct verb {
     {"group-export", request_group_export},
     {"group-layout", request_group_layout},
     {"group-set", request_group_set},
+    {"group-digest", request_group_digest},
     {"mirror-add", request_mirror_add},
     {"mirror-export", request_mirror_export},
     {"mirror-pause", request_mirror_pause},

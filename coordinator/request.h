@@ -62,6 +62,7 @@ change_fn request_volume_add, request_group_export, request_group_layout,
     request_key_rotate, request_key_import, request_key_retire,
     request_projection_add, request_projection_remove, request_group_set,
     request_mirror_set, request_hook_add, request_hook_remove, request_site_set;
+change_fn request_group_digest;
 
 /* The argument `key`; NULL and REFUSED when it is missing or has a NUL. */
 const char *change_need(struct change *ch, const char *key, struct err *e);

@@ -464,7 +464,8 @@ request_destination_retry(struct change *ch, struct err *e)
 int
 request_destination_remove(struct change *ch, struct err *e)
 {
-	static const char *const kinds[] = {"ack", "job", "ship", "hub"};
+	static const char *const kinds[] = {
+	    "ack", "job", "ship", "hub", "sums"};
 	const struct destination_config *d = need_destination(ch, e);
 	char file[UUID_TEXT + 8], uuid[UUID_TEXT];
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_group: group-export (group, projection, layout). */
+/* request_group: group-export (group, projection, layout), group-digest
+ * (group, seconds). */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -111,4 +112,26 @@ request_group_export(struct change *ch, struct err *e)
 	    change_fingerprint(ch, e) < 0)
 		return -1;
 	return catalogue_export_group(ch->catalogue, &g->uuid, e);
+}
+
+int
+request_group_digest(struct change *ch, struct err *e)
+{
+	const char *name = change_need(ch, "group", e);
+	const struct group_config *g =
+	    name == NULL ? NULL : change_group(ch, name, e);
+	const char *text = change_text(ch, "seconds");
+	char *end, plain[16];
+	unsigned long n;
+
+	if (g == NULL)
+		return -1;
+	n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || n > COMPARE_WAIT_MOST)
+		return err_set(e, ERR_REFUSED,
+		    "'%.40s' is not a number of seconds, 0..%d", text,
+		    COMPARE_WAIT_MOST);
+	(void)snprintf(plain, sizeof(plain), "%lu", n);
+	return catalogue_set(
+	    ch->catalogue, &g->uuid, COMPARE_WAIT_KEY, plain, e);
 }

@@ -79,7 +79,7 @@ ship_open(struct home *h, const struct destination_config *d, struct ship **out,
 	s->home = h;
 	s->destination = *d;
 	s->ahead = SHIP_AHEAD_FILES;
-	s->sealed.dir = s->inotify = -1;
+	s->sealed.dir = s->inotify = s->sums.fd = -1;
 	if (rate_parse(d->limit, &s->rate, e) < 0 ||
 	    retry_parse(d->retry_at, &s->retry, e) < 0 ||
 	    sealed_open(h, &d->stream, &s->sealed, e) < 0 ||
@@ -103,6 +103,7 @@ ship_close(struct ship *s)
 	ship_commit_close(s);
 	sealed_close(&s->sealed);
 	cleanup_fd(&s->inotify);
+	cleanup_fd(&s->sums.fd);
 	free(s);
 }
 

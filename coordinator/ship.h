@@ -9,6 +9,7 @@
  *   ship_ack.c  fetching               ship_note.c  lag, state/<dest>.ship
  *   ship_hub.c  a place that mirrors fetch from   ship_relay.c  relays
  *   ship_commit.c  flushes that wait for the acknowledgement
+ *   ship_sums.c  sums for a recovery
  */
 #ifndef COORDINATOR_SHIP_H
 #define COORDINATOR_SHIP_H
@@ -20,6 +21,7 @@
 #include "coordinator/rate.h"
 #include "coordinator/retry.h"
 #include "coordinator/roles.h"
+#include "coordinator/sums_store.h"
 #include "coordinator/transport.h"
 
 #define SHIP_AHEAD_FILES 256u
@@ -41,6 +43,16 @@ struct ship_lag {
 	uint64_t newest;    /* last transaction at `to` */
 };
 
+/* Sums that are fetched for the recovery under way. */
+struct ship_sums {
+	uint64_t number;       /* of its BEGIN; 0: none is known */
+	struct position begin; /* of the file that has it */
+	uint32_t next, total;  /* page to fetch; sums in all, if next > 0 */
+	int fd;		       /* state/<destination>.sums, or -1 */
+	bool dropped;	       /* there is no such file */
+	char trouble[512];     /* as told last */
+};
+
 struct ship {
 	struct home *home;
 	struct destination_config destination;
@@ -52,6 +64,7 @@ struct ship {
 	bool has_ack;
 	struct ack ack;
 	char ack_trouble[512]; /* why the last one was not believed */
+	struct ship_sums sums;
 
 	/* The last file sent; the next one comes after it. */
 	bool has_cursor;
@@ -123,6 +136,9 @@ void ship_again(struct ship *s);
 
 /* Fetches the acknowledgement if it is time: 1 a new one, 0, -1. */
 int ship_fetch(struct ship *s, struct err *e) CHECKED;
+/* Fetches pages of sums, if a recovery needs them; true: got some. Trouble is
+ * told, and the recovery does without. */
+bool ship_sums(struct ship *s);
 /* Something happened: look for it soon. */
 void ship_poll_soon(struct ship *s);
 /* Is there nothing that we wait for? */

@@ -115,5 +115,9 @@ ship_fetch(struct ship *s, struct err *e)
 	got = transport_get(s->get, path, ACK_LIMIT, &b, e);
 	if (got < 0)
 		return err_at(e, "acknowledgement");
-	return got == 0 ? 0 : accept(s, &b, e);
+	if (got > 0)
+		got = accept(s, &b, e);
+	if (got < 0)
+		return -1;
+	return ship_sums(s) || got == 1;
 }

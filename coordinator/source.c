@@ -220,6 +220,7 @@ source_close(struct source *s)
 		return;
 	capture_detach(s->capture);
 	group_key_forget(&s->key);
+	copyin_compare_close(s);
 	extents_release(&s->extents);
 	extents_release(&s->cooling.cooled);
 	commit_close(s);

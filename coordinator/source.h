@@ -6,6 +6,7 @@
  *   source.c  open, pass, wait, close        tip.c     where the stream ends
  *   seal.c    captured runs -> files         break.c   what ends an epoch
  *   copyin.c  jobs -> copy-ins               prune.c   files nobody needs
+ *   copyin_compare.c  what need not be copied in
  *   cool.c    marks of the activity log that are no longer needed
  *   passing.c writes that pass while the spool is full
  *   source_cut.c    the cuts of a layout
@@ -19,6 +20,7 @@
 
 #include "aimdriver/capture.h"
 #include "coordinator/backoff.h"
+#include "coordinator/compare.h"
 #include "coordinator/extents.h"
 #include "coordinator/job.h"
 #include "coordinator/need.h"
@@ -107,6 +109,21 @@ struct spooling {
 	char event[160], told[160];
 };
 
+/* A recovery by digest (copyin_compare.c). */
+struct compare_target;
+struct comparing {
+	uint64_t number;	       /* of its BEGIN; 0: none is known */
+	struct compare_list *list;     /* what is compared */
+	struct position fork;	       /* a mirror's image must be this */
+	struct compare_target *target; /* one for each destination */
+	struct summer summer;
+	uint8_t *room;	   /* a grain */
+	uint64_t begun_ns; /* wall clock */
+	bool waits, over;
+	char why[160];		/* it is over */
+	uint64_t equal, copied; /* bytes of the copy-in under way, or last */
+};
+
 struct source {
 	struct home *home;
 	struct group_config group; /* without its volumes */
@@ -158,6 +175,7 @@ struct source {
 	struct backoff copyin_backoff;
 	bool recovering;	/* until every recovery's END is durable */
 	struct extents extents; /* what they copy in */
+	struct comparing comparing;
 	struct cooling cooling;
 	struct passing passing;
 	struct committing commit;
@@ -240,6 +258,18 @@ const struct job *copyin_running(const struct source *s);
 bool copyin_pending(const struct source *s); /* queued or running */
 /* Done part of the running copy-in, 0..100. */
 uint32_t copyin_percent(const struct source *s);
+
+/* ---- copyin_compare.c ---- */
+/*
+ * What is to be done at `off` of the volume that j is at? 1: *equal bytes are
+ * at every mirror, or, if that is 0, all up to *end, which may become less,
+ * has to be copied in. 0: it is not known yet. -1.
+ */
+int copyin_compare(struct source *s, const struct job *j, uint64_t off,
+    uint64_t *end, uint64_t *equal, struct err *e) CHECKED;
+void copyin_compare_close(struct source *s);
+/* For people: "" when no recovery is compared. */
+const char *copyin_compare_state(const struct source *s);
 
 /* ---- cool.c ---- */
 /* One step of design 9.10; also lets go of the extents of a recovery whose END

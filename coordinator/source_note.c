@@ -125,6 +125,9 @@ source_note(struct source *s, bool now)
 	add_number(&n, "copyin", j != NULL);
 	add_number(&n, "copyin_percent", copyin_percent(s));
 	add_number(&n, "copyin_begin", j == NULL ? 0 : j->begin);
+	add_text(&n, "compare", copyin_compare_state(s));
+	add_number(&n, "equal_bytes", s->comparing.equal);
+	add_number(&n, "copied_bytes", s->comparing.copied);
 	add_number(&n, "heartbeat_ns", s->heartbeat_wall_ns);
 	add_number(&n, "updated_ns", clock_wall_ns());
 	(void)snprintf(

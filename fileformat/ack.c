@@ -45,8 +45,6 @@ enum {
 	AT_SUM = 632,
 	ACK_FIXED = 640,
 
-	POSITION_LEN = 72, /* epoch 0, number 16, zero 20, sequence 24,
-			    * last 32, digest 40 */
 	REASON_LEN = 160,
 	DONE_LEN = 16,
 };
@@ -100,8 +98,8 @@ position_is_nil(const struct position *p)
 	       uuid_is_nil(&p->epoch) && io_is_zero(p->digest, DIGEST_LEN);
 }
 
-static void
-put_position(uint8_t *to, const struct position *p)
+void
+position_put(const struct position *p, uint8_t to[POSITION_LEN])
 {
 	memcpy(to, p->epoch.b, 16);
 	le_put32(to + 16, p->epoch_number);
@@ -131,9 +129,9 @@ put_fields(const struct ack *a, uint8_t *b)
 	memcpy(b + AT_MIRROR, a->mirror.b, 16);
 	memcpy(b + AT_MIRROR_SITE, a->mirror_site.b, 16);
 	memcpy(b + AT_SOURCE_SITE, a->source_site.b, 16);
-	put_position(b + AT_STORED, &a->stored);
-	put_position(b + AT_APPLIED, &a->applied);
-	put_position(b + AT_DURABLE, &a->durable);
+	position_put(&a->stored, b + AT_STORED);
+	position_put(&a->applied, b + AT_APPLIED);
+	position_put(&a->durable, b + AT_DURABLE);
 	memcpy(b + AT_REASON, a->reason, strnlen(a->reason, REASON_LEN - 1));
 	for (i = 0; i < a->done_count; i++)
 		memcpy(b + ACK_FIXED + (size_t)i * DONE_LEN, a->done[i].b, 16);
@@ -194,8 +192,9 @@ ack_check(const uint8_t *bytes, size_t len, const struct sign_public *key,
 	    key, ACK_DOMAIN, blank, len, bytes + AT_SIGNATURE, valid, e);
 }
 
-static enum verdict
-get_position(const uint8_t *b, size_t at, struct position *p, struct why *why)
+/* Epoch 0, number 16, zero 20, sequence 24, last 32, digest 40. */
+enum verdict
+position_get(const uint8_t *b, size_t at, struct position *p, struct why *why)
 {
 	const uint8_t *from = b + at;
 
@@ -217,9 +216,9 @@ get_position(const uint8_t *b, size_t at, struct position *p, struct why *why)
 static enum verdict
 get_positions(const uint8_t *b, struct ack *a, struct why *why)
 {
-	if (get_position(b, AT_STORED, &a->stored, why) != VERDICT_WHOLE ||
-	    get_position(b, AT_APPLIED, &a->applied, why) != VERDICT_WHOLE ||
-	    get_position(b, AT_DURABLE, &a->durable, why) != VERDICT_WHOLE)
+	if (position_get(b, AT_STORED, &a->stored, why) != VERDICT_WHOLE ||
+	    position_get(b, AT_APPLIED, &a->applied, why) != VERDICT_WHOLE ||
+	    position_get(b, AT_DURABLE, &a->durable, why) != VERDICT_WHOLE)
 		return VERDICT_CORRUPT;
 	if (position_compare(&a->applied, &a->stored) > 0)
 		return BAD(AT_APPLIED, "more is applied than was stored");

@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "fileformat/sign.h"
+#include "fileformat/verdict.h"
 
 #define ACK_LIMIT 4096
 #define ACK_DONE_LIMIT 32
@@ -66,5 +67,10 @@ const char *ack_name(const struct uuid *mirror, char out[ACK_NAME_LEN]);
 /* By epoch number, then sequence: <0, 0, >0. */
 int position_compare(const struct position *a, const struct position *b);
 bool position_is_nil(const struct position *p);
+/* As it lies in a file, at b + at; CORRUPT when it is half empty. */
+#define POSITION_LEN 72
+void position_put(const struct position *p, uint8_t to[POSITION_LEN]);
+enum verdict position_get(
+    const uint8_t *b, size_t at, struct position *p, struct why *why);
 
 #endif

@@ -16,9 +16,11 @@ libfileformat_a_SOURCES = \
 	fileformat/note.c fileformat/note.h \
 	fileformat/op.c fileformat/op.h \
 	fileformat/pairing.c fileformat/pairing.h \
+	fileformat/runs.c fileformat/runs.h \
 	fileformat/sign.c fileformat/sign.h \
 	fileformat/sum.c fileformat/sum.h \
 	fileformat/sum_wide.c \
+	fileformat/summer.c fileformat/sums.c fileformat/sums.h \
 	fileformat/verdict.c fileformat/verdict.h
 dist_man_MANS += fileformat/aim-journal.5 fileformat/aim-ack.5
 
@@ -29,6 +31,7 @@ EXTRA_DIST += \
 	docs/gather.md \
 	docs/layout.md \
 	docs/pairing.md \
+	docs/sums.md \
 	tests/data/1-copyin-open.aim \
 	tests/data/2-plain.aim \
 	tests/data/2-plain-zlib.aim \
@@ -37,6 +40,7 @@ EXTRA_DIST += \
 	tests/data/4-epoch-break.aim \
 	tests/data/5-encrypted.aim \
 	tests/data/group.key \
+	tests/data/mirror.0000.sums \
 	tests/data/mirror.ack \
 	tests/data/mirror.pairing \
 	tests/data/mirror.pub \

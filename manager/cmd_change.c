@@ -325,6 +325,19 @@ destination_request(struct args *a, const char *verb, const char *paused)
 }
 
 int
+run_group_digest(struct args *a)
+{
+	AUTO(message_release) struct message m = {0};
+	struct err e = {0};
+
+	if (start(&m, a, "group-digest", &e) < 0 ||
+	    message_add_text(&m, "group", a->words[0], &e) < 0 ||
+	    message_add_text(&m, "seconds", a->words[1], &e) < 0)
+		return tell_err(&e);
+	return client_request(a->home, &m);
+}
+
+int
 run_destination_pause(struct args *a)
 {
 	return destination_request(a, "destination-pause", "yes");

@@ -76,6 +76,7 @@ int run_destination_pause(struct args *a);
 int run_destination_resume(struct args *a);
 int run_destination_limit(struct args *a);
 int run_destination_retry(struct args *a);
+int run_group_digest(struct args *a);
 int run_destination_remove(struct args *a);
 int run_destination_template(struct args *a);
 int run_destination_test(struct args *a);

@@ -330,6 +330,13 @@ const struct command commands[] = {
 	"      --commit-timeout 5 --commit-late degrade\n"
 	"  aim-manager group set db --spool-limit 100G --spool-warn 50,80,95",
 	group_set_options, run_group_set},
+    {"group", "digest", "GROUP SECONDS", 2, 2, false,
+	"how long a recovery asks before it copies",
+	"After a crash of this host the mirrors are asked what they have of "
+	"the extents\nin doubt, and what is equal is not sent. So long is "
+	"waited for a mirror that\ndoes not answer; then all is copied. 0: it "
+	"is not asked (default: 60).\n\n  aim-manager group digest db 600",
+	dry_run_only, run_group_digest},
     {"group", "list", "", 0, 0, false, "lists protected groups",
 	"Lists the groups of which this site is the source.", json_only,
 	run_group_list},

@@ -360,12 +360,29 @@ buffer_of(struct home *h, const struct status_group *g)
 	return "active";
 }
 
+/* What the recovery under way, or the last one, has compared. */
+static void
+read_compare(struct home *h, struct status_group *g)
+{
+	const struct uuid *of = &g->source->uuid;
+	struct status_compare *c = &g->compare;
+	char text[32];
+
+	if (!note_of(h, of, "source", "compare", c->state, sizeof(c->state)))
+		c->state[0] = 0;
+	if (note_of(h, of, "source", "equal_bytes", text, sizeof(text)))
+		c->equal = strtoull(text, NULL, 10);
+	if (note_of(h, of, "source", "copied_bytes", text, sizeof(text)))
+		c->copied = strtoull(text, NULL, 10);
+}
+
 static void
 judge_source(struct home *h, struct status_group *g)
 {
 	char text[REASON_LIMIT];
 
 	(void)snprintf(g->buffer, sizeof(g->buffer), "%s", buffer_of(h, g));
+	read_compare(h, g);
 	if (g->capture.needs_redo)
 		worse(g, STATUS_UNCLEAN,
 		    "a volume served by nbdkit with commit=wal is to be redone "

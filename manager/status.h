@@ -65,6 +65,11 @@ struct status_group {
 	char buffer[16]; /* active, no buffer, passthrough, recovering, off */
 	uint64_t sealed_files, sealed_bytes;
 	bool spool_alarm;
+	/* the copy-in under way, or the last one since its role began */
+	struct status_compare {
+		char state[REASON_LIMIT]; /* what is compared; "": nothing */
+		uint64_t equal, copied;	  /* bytes left out, copied */
+	} compare;
 	uint32_t destination_count;
 	struct status_destination *destinations;
 	bool has_log;

@@ -145,6 +145,11 @@ source(struct json *j, const struct status_group *g)
 	json_number(j, "sealed_files", g->sealed_files);
 	json_number(j, "unsealed_bytes", c->unsealed_bytes);
 	status_commit_json(j, g);
+	json_object(j, "digest");
+	maybe_text(j, "state", g->compare.state);
+	json_number(j, "equal_bytes", g->compare.equal);
+	json_number(j, "copied_bytes", g->compare.copied);
+	json_object_end(j);
 	json_array(j, "destinations");
 	for (uint32_t i = 0; i < g->destination_count; i++)
 		destination(j, &g->destinations[i]);

@@ -102,6 +102,19 @@ relay(struct buf *b, const struct status_group *g, struct err *e)
 			 amount(g->mirror->spool_limit, limit));
 }
 
+/* A recovery by digest, while it is under way. */
+static int
+compared(struct buf *b, const struct status_group *g, struct err *e)
+{
+	char copied[16], equal[16];
+
+	if (g->source == NULL || g->compare.state[0] == 0)
+		return 0;
+	return buf_printf(b, e, "  recovery: %s left out, %s copied (%s)\n",
+	    amount(g->compare.equal, equal), amount(g->compare.copied, copied),
+	    g->compare.state);
+}
+
 static int
 group(struct buf *b, const struct status_group *g, struct err *e)
 {
@@ -123,7 +136,8 @@ group(struct buf *b, const struct status_group *g, struct err *e)
 		      g->epoch, (uintmax_t)g->received, (uintmax_t)g->applied,
 		      g->consistent ? "" : "NOT ") < 0)
 		return -1;
-	if (g->source != NULL && status_commit_text(g, b, e) < 0)
+	if ((g->source != NULL && status_commit_text(g, b, e) < 0) ||
+	    compared(b, g, e) < 0)
 		return -1;
 	for (uint32_t i = 0; i < g->destination_count; i++) {
 		told =

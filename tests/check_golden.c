@@ -5,6 +5,7 @@
 
 #include "common/io.h"
 #include "fileformat/pairing.h"
+#include "fileformat/sums.h"
 #include "tests/journal_kit.h"
 #include "tests/unit.h"
 
@@ -133,6 +134,27 @@ START_TEST(the_golden_acknowledgement_is_still_valid)
 }
 END_TEST
 
+START_TEST(the_golden_page_of_sums_is_still_valid)
+{
+	struct journal_header h = header_of("4-epoch-break.aim");
+	AUTO(buf_release) struct buf b = {0};
+	struct sign_public key;
+	bool valid = false;
+	struct sums s;
+
+	load("mirror.0000.sums", &b);
+	load_key("mirror.pub", &key);
+	ck_assert_int_eq(sums_decode(b.data, b.len, &s, NULL), VERDICT_WHOLE);
+	ck_assert_int_eq(sums_check(b.data, b.len, &key, &valid, &e), 0);
+	ck_assert(valid);
+	ck_assert_uint_eq(s.total, 3);
+	ck_assert_mem_eq(s.begin.digest, h.content_digest, DIGEST_LEN);
+	ck_assert_mem_eq(s.at.digest, h.prev_digest, DIGEST_LEN);
+	ck_assert(!sums_is_none(b.data + SUMS_HEAD + SUMS_LEN));
+	ck_assert(sums_is_none(b.data + SUMS_HEAD + 2 * SUMS_LEN));
+}
+END_TEST
+
 START_TEST(the_golden_pairing_texts_are_still_valid)
 {
 	const char *name = _i == 0 ? "source.pairing" : "mirror.pairing";
@@ -200,6 +222,7 @@ main(void)
 	tcase_add_test(t, the_golden_key_file_opens_the_encrypted_one);
 	tcase_add_test(t, they_form_a_chain);
 	tcase_add_test(t, the_golden_acknowledgement_is_still_valid);
+	tcase_add_test(t, the_golden_page_of_sums_is_still_valid);
 	tcase_add_loop_test(t, the_golden_pairing_texts_are_still_valid, 0, 2);
 	tcase_add_test(t, made_again_they_are_the_same_bytes);
 	suite_add_tcase(s, t);

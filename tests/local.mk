@@ -96,6 +96,7 @@ UNIT_TESTS += \
 	tests/check_ack_store \
 	tests/check_break \
 	tests/check_commit \
+	tests/check_compare \
 	tests/check_hook \
 	tests/check_location \
 	tests/check_http \
@@ -113,6 +114,7 @@ UNIT_TESTS += \
 tests_check_ack_store_SOURCES = tests/check_ack_store.c $(SOURCE_KIT)
 tests_check_break_SOURCES = tests/check_break.c $(SOURCE_KIT)
 tests_check_project_SOURCES = tests/check_project.c $(SOURCE_KIT)
+tests_check_compare_SOURCES = tests/check_compare.c $(SOURCE_KIT)
 tests_check_prune_SOURCES = tests/check_prune.c $(SOURCE_KIT)
 tests_check_seal_SOURCES = tests/check_seal.c $(SOURCE_KIT)
 tests_check_ship_SOURCES = tests/check_ship.c $(SOURCE_KIT)
@@ -128,6 +130,7 @@ UNIT_TESTS += \
 	tests/check_mirror_sweep \
 	tests/check_relay \
 	tests/check_receive \
+	tests/check_sums \
 	tests/check_target
 
 MIRROR_UNIT = \
@@ -140,6 +143,7 @@ tests_check_mirror_encrypted_SOURCES = tests/check_mirror_encrypted.c \
 tests_check_relay_SOURCES = tests/check_relay.c $(MIRROR_UNIT)
 tests_check_mirror_sweep_SOURCES = tests/check_mirror_sweep.c $(MIRROR_UNIT)
 tests_check_receive_SOURCES = tests/check_receive.c $(MIRROR_UNIT)
+tests_check_sums_SOURCES = tests/check_sums.c $(MIRROR_UNIT)
 
 # site, requests, manager
 UNIT_TESTS += \

@@ -2,6 +2,7 @@
 #include "tests/stream_maker.h"
 
 #include "aimdriver/writer.h"
+#include "fileformat/runs.h"
 #include "tests/unit.h"
 
 #include <stdio.h>
@@ -199,10 +200,17 @@ add_note(struct maker *m, enum aim_op op, uint64_t begin)
 {
 	struct copyin_note n = {
 	    .id = m->copyin, .kind = m->copyin_kind, .begin = begin};
-	uint8_t note[COPYIN_NOTE_LEN];
+	/* Both volumes, as a whole. */
+	struct runs r = {.grain_bits = RUNS_GRAIN_LEAST,
+	    .count = 2,
+	    .at = {{0, 0, 1}, {1, 0, 1}}};
+	uint8_t note[NOTE_LIMIT];
+	size_t len = COPYIN_NOTE_LEN;
 
 	copyin_note_encode(&n, note);
-	(void)add(m, op, 0, 0, sizeof(note), copy_of(note, sizeof(note)));
+	if (op == OP_COPYIN_BEGIN && n.kind == COPYIN_RECOVERY)
+		ck_assert(runs_encode(&n, &r, note, &len));
+	(void)add(m, op, 0, 0, len, copy_of(note, len));
 }
 
 void

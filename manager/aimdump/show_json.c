@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "fileformat/note.h"
+#include "fileformat/runs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,27 @@ begin(struct show *s, const struct finding *f)
 	json_array(j, "transactions");
 }
 
+/* What a recovery is about to compare. */
+static void
+compared(struct json *j, const uint8_t *data, size_t len)
+{
+	struct runs *r = malloc(sizeof(*r));
+
+	if (r != NULL && runs_decode(data, len, r)) {
+		json_number(j, "grain", UINT64_C(1) << r->grain_bits);
+		json_array(j, "compares");
+		for (uint32_t i = 0; i < r->count; i++) {
+			json_object(j, NULL);
+			json_number(j, "volume", r->at[i].volume);
+			json_number(j, "extent", r->at[i].first);
+			json_number(j, "count", r->at[i].count);
+			json_object_end(j);
+		}
+		json_array_end(j);
+	}
+	free(r);
+}
+
 static void
 note(struct json *j, const struct iocb *b, const uint8_t *data)
 {
@@ -147,6 +169,8 @@ note(struct json *j, const struct iocb *b, const uint8_t *data)
 		json_text(j, "kind",
 		    copyin.kind == COPYIN_BASE ? "base" : "recovery");
 		json_number(j, "begin", copyin.begin);
+		if (b->op == OP_COPYIN_BEGIN)
+			compared(j, data, (size_t)b->len);
 	} else {
 		if (control_note_decode(data, (size_t)b->len, &control, NULL) !=
 		    VERDICT_WHOLE)

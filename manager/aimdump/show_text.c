@@ -4,11 +4,13 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "fileformat/note.h"
+#include "fileformat/runs.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *
@@ -160,6 +162,23 @@ begin(struct show *s, const struct finding *f)
 	    "time", "operation", "vol", "offset", "length", "flag");
 }
 
+/* What a recovery is about to compare. */
+static void
+compared(const uint8_t *data, size_t len)
+{
+	struct runs *r = malloc(sizeof(*r));
+
+	if (r != NULL && runs_decode(data, len, r)) {
+		(void)printf("  %10s compares %" PRIu64 " grains of %u KiB:",
+		    "", runs_sums(r), 1u << (r->grain_bits - 10));
+		for (uint32_t i = 0; i < r->count; i++)
+			(void)printf(" %u@%" PRIu64 "+%" PRIu64,
+			    r->at[i].volume, r->at[i].first, r->at[i].count);
+		(void)printf(" (volume@extent+count, of 4 MiB)\n");
+	}
+	free(r);
+}
+
 static void
 note(const struct iocb *b, const uint8_t *data)
 {
@@ -176,6 +195,8 @@ note(const struct iocb *b, const uint8_t *data)
 		if (b->op == OP_COPYIN_END)
 			(void)printf(", begun by %" PRIu64, copyin.begin);
 		(void)printf("\n");
+		if (b->op == OP_COPYIN_BEGIN)
+			compared(data, (size_t)b->len);
 	} else if (control_note_decode(data, (size_t)b->len, &control, NULL) ==
 		   VERDICT_WHOLE) {
 		(void)printf("  %10s \"%s\", message %s", "", control.name,

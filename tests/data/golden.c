@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/io.h"
 #include "fileformat/pairing.h"
+#include "fileformat/sums.h"
 #include "tests/journal_kit.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@
 const char *const golden_names[] = {"1-copyin-open.aim", "2-plain.aim",
     "2-plain-zlib.aim", "3-empty.aim", "4-epoch-break.aim", "mirror.ack",
     "source.pairing", "mirror.pairing", "source.pub", "mirror.pub",
-    "5-encrypted.aim", "group.key", "2-plain-zstd.aim", NULL};
+    "5-encrypted.aim", "group.key", "2-plain-zstd.aim", "mirror.0000.sums",
+    NULL};
 
 #define TIB (UINT64_C(1) << 40)
 
@@ -227,6 +229,49 @@ make_ack(int dir, const struct journal_header *h, const struct sign_secret *key,
 	return put(dir, golden_names[5], bytes, len, e);
 }
 
+/* Of a volume with other content in each of its two grains. */
+static int
+make_sums(int dir, const struct journal_header *h,
+    const struct sign_secret *key, struct err *e)
+{
+	struct sums s = {.stream = h->stream,
+	    .group = h->group,
+	    .mirror = {{0xd1}},
+	    .mirror_site = {{0xd3}},
+	    .source_site = h->site,
+	    .copyin = {{0xc1}},
+	    .begin = position_of(h),
+	    .time_ns = h->sealed_time_ns + 9,
+	    .grain_bits = 16,
+	    .total = 3,
+	    .count = 3};
+	static const uint8_t data[65536] = {1, 2, 3};
+	uint8_t bytes[SUMS_LIMIT], sums[3 * SUMS_LEN] = {0};
+	const struct uuid volume = {{0xa1}};
+	struct summer m = {.key = NULL};
+	struct sums_key k;
+	size_t len;
+	int bad = -1;
+
+	s.at = (struct position){.epoch = h->parent_epoch,
+	    .epoch_number = h->parent_epoch_number,
+	    .sequence = h->parent_sequence,
+	    .last = h->fork};
+	memcpy(s.at.digest, h->prev_digest, DIGEST_LEN);
+	if (sums_key_make(h->content_digest, NULL, &k, e) < 0 ||
+	    summer_open(&m, &k, e) < 0)
+		return -1;
+	if (summer_begin(&m, &volume, 0, sizeof(data), false, e) == 0 &&
+	    summer_add(&m, data, sizeof(data), e) == 0 &&
+	    summer_end(&m, sums, e) == 0 &&
+	    summer_begin(&m, &volume, 65536, 1000, true, e) == 0)
+		bad = summer_end(&m, sums + SUMS_LEN, e);
+	summer_close(&m);
+	if (bad < 0 || sums_encode(&s, sums, key, bytes, &len, e) < 0)
+		return -1;
+	return put(dir, golden_names[13], bytes, len, e);
+}
+
 static int
 make_pairing(int dir, const char *name, const struct journal_header *h,
     enum pairing_role role, const struct sign_secret *key, struct err *e)
@@ -284,6 +329,8 @@ golden_make(int dir, struct err *e)
 	    make_pub(dir, golden_names[8], &k.key, e) < 0)
 		return -1;
 	if (make_pub(dir, golden_names[9], &mirror, e) < 0)
+		return -1;
+	if (make_sums(dir, &last, &mirror, e) < 0)
 		return -1;
 	return make_encrypted(dir, e);
 }

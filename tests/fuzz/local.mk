@@ -9,6 +9,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_name \
 	tests/fuzz/fuzz_pairing \
 	tests/fuzz/fuzz_s3 \
+	tests/fuzz/fuzz_sums \
 	tests/fuzz/fuzz_wlog
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 fuzz-targets: $(FUZZ_TARGETS)
@@ -33,6 +34,8 @@ tests_fuzz_fuzz_pairing_SOURCES = tests/fuzz/fuzz_pairing.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_pairing_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_s3_SOURCES = tests/fuzz/fuzz_s3.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_s3_LDFLAGS = $(LINK_FUZZER)
+tests_fuzz_fuzz_sums_SOURCES = tests/fuzz/fuzz_sums.c tests/fuzz/fuzz.h
+tests_fuzz_fuzz_sums_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_wlog_SOURCES = tests/fuzz/fuzz_wlog.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_wlog_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_wlog_LDADD = liblogwrites.a $(LDADD)
