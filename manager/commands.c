@@ -218,7 +218,7 @@ static const struct option_spec gather_options[] = {
     {"ack-key", "[NAME=]FILE", "private key for --ack (default: --key)"},
     {"ack-credentials", "[NAME=]FILE", "for --ack (default: --credentials)"},
     {"overwrite", NULL, "what is at PATH may go"},
-    {"state", "FILE", "the list of ranges to be read (default: PATH.gather)"},
+    {"state", "FILE", "list of ranges to be read (default: PATH.gather)"},
     {"continue", NULL, "goes on with what was begun and broke off"},
     {"once", NULL, "does not try again: status 3 if ranges are left"},
     {"retry-at", "HH:MM,...", "tries again then (default: after 1 s to 60 s)"},
@@ -515,8 +515,8 @@ const struct command commands[] = {
 	"acknowledgements.\n\n"
 	"  aim-manager carry in /media/disk",
 	carry_in_options, run_carry_in},
-    {"gather", NULL, "--to PATH --layout LAYOUT --member NAME=URL...", 0, 0,
-	false, "puts a volume together from its members",
+    {"gather", NULL, "--to PATH --layout L --member N=URL...", 0, 0, false,
+	"puts a volume together from its members",
 	"Reads the members of a layout, wherever they are, and puts the volume "
 	"together\nagain, at one moment of its history: that at which all are "
 	"that are read, by\ntheir signed acknowledgements. As many members may "
