@@ -515,7 +515,7 @@ const struct command commands[] = {
 	"acknowledgements.\n\n"
 	"  aim-manager carry in /media/disk",
 	carry_in_options, run_carry_in},
-    {"gather", NULL, "--to PATH --layout L --member N=URL...", 0, 0, false,
+    {"gather", NULL, "--to PATH --layout LAYOUT", 0, 0, false,
 	"puts a volume together from its members",
 	"Reads the members of a layout, wherever they are, and puts the volume "
 	"together\nagain, at one moment of its history: that at which all are "
