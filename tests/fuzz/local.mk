@@ -6,6 +6,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_header \
 	tests/fuzz/fuzz_iocb \
 	tests/fuzz/fuzz_journal \
+	tests/fuzz/fuzz_members \
 	tests/fuzz/fuzz_name \
 	tests/fuzz/fuzz_pairing \
 	tests/fuzz/fuzz_s3 \
@@ -28,6 +29,9 @@ tests_fuzz_fuzz_iocb_SOURCES = tests/fuzz/fuzz_iocb.c $(FUZZ_MEND)
 tests_fuzz_fuzz_iocb_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_MEND)
 tests_fuzz_fuzz_journal_LDFLAGS = $(LINK_FUZZER)
+tests_fuzz_fuzz_members_SOURCES = tests/fuzz/fuzz_members.c \
+	tests/fuzz/fuzz.h
+tests_fuzz_fuzz_members_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_name_SOURCES = tests/fuzz/fuzz_name.c tests/fuzz/fuzz.h
 tests_fuzz_fuzz_name_LDFLAGS = $(LINK_FUZZER)
 tests_fuzz_fuzz_pairing_SOURCES = tests/fuzz/fuzz_pairing.c tests/fuzz/fuzz.h
