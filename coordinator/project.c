@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,20 @@ check_hole(struct project *p, struct err *e)
 	    name, p->group.name, p->projection.name);
 }
 
+/*
+ * The configuration has changed: no file is made by the old one. A file that
+ * came later may be the beginning of a base for a destination that we do not
+ * know; it would be left out, and never made again. So it is asked for after
+ * the file was seen: the role is told before a base can be asked for.
+ */
+static bool
+is_to_end(void)
+{
+	sigset_t told;
+
+	return sigpending(&told) == 0 && sigismember(&told, SIGTERM) == 1;
+}
+
 static int
 project_some(struct project *p, struct err *e)
 {
@@ -318,6 +333,8 @@ project_some(struct project *p, struct err *e)
 			return -1;
 		if (found == 0)
 			return n > 0 ? 1 : check_hole(p, e);
+		if (is_to_end())
+			return n > 0;
 		if (project_file(p, &f, e) < 0)
 			return -1;
 		p->hole_ns = clock_mono_ns() + HOLE_NS;

@@ -6,6 +6,7 @@
 #include "coordinator/project.h"
 #include "coordinator/source.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -204,6 +205,27 @@ START_TEST(nothing_is_projected_before_the_first_base)
 	scribble(1);
 	project();
 	ck_assert_uint_eq(kit_count(p->out.dir), 0);
+}
+END_TEST
+
+/* A file that came after that may begin a base for a destination that it does
+ * not know, and would be made without that. */
+START_TEST(told_to_end_it_makes_no_file)
+{
+	struct err e = {0};
+	sigset_t term;
+
+	base();
+	(void)sigemptyset(&term);
+	(void)sigaddset(&term, SIGTERM);
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &term, NULL), 0);
+	ck_assert_int_eq(raise(SIGTERM), 0);
+	ck_assert_msg(project_pass(p, &e) >= 0, "%s", e.text);
+	ck_assert_uint_eq(kit_count(p->out.dir), 0);
+	ck_assert_int_eq(sigwaitinfo(&term, NULL), SIGTERM);
+	project();
+	ck_assert(kit_replay(&k, p->out.dir));
+	ck_assert_uint_eq(k.end.last, s->tip.at.last);
 }
 END_TEST
 
@@ -657,6 +679,7 @@ main(void)
 	tcase_add_test(t, the_projected_stream_leads_to_the_same_content);
 	tcase_add_test(t, a_break_of_the_history_is_carried_over);
 	tcase_add_test(t, nothing_is_projected_before_the_first_base);
+	tcase_add_test(t, told_to_end_it_makes_no_file);
 	tcase_add_test(t, the_groups_files_are_held_until_they_are_projected);
 	tcase_add_test(t, projected_files_go_when_their_destination_has_them);
 	tcase_add_loop_test(t, it_goes_on_whatever_fails, 0, 2);
