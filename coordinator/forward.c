@@ -183,27 +183,37 @@ names_mirror(struct sealed *s, const struct sealed_file *f,
 	return 1;
 }
 
+/* The file that follows, or the next one that is there: one between may be
+ * damaged and put aside, or was dropped. */
+static int
+next_there(struct sealed *s, const struct position *after,
+    struct sealed_file *out, struct err *e)
+{
+	int found =
+	    sealed_after(s, after->epoch_number, after->sequence, out, e);
+
+	return found != 0 ? found
+			  : sealed_skip(s, after->epoch_number, after->sequence,
+				out, e);
+}
+
 int
 forward_find(struct sealed *s, const struct uuid *mirror,
     struct position *looked, struct position *before, struct err *e)
 {
 	struct position at = looked == NULL ? (struct position){0} : *looked;
 	struct sealed_file f;
-	int found = sealed_after(s, at.epoch_number, at.sequence, &f, e), named;
+	int found, named;
 
-	/* What came after it may have been dropped since. */
-	if (found == 0)
-		found = sealed_skip(s, at.epoch_number, at.sequence, &f, e);
-	while (found == 1) {
+	while ((found = next_there(s, &at, &f, e)) == 1) {
 		named = f.kind == JOURNAL_COPYIN_OPEN
 			    ? names_mirror(s, &f, mirror, before, e)
 			    : 0;
 		if (named != 0)
 			return named;
+		at = f.at;
 		if (looked != NULL)
-			*looked = f.at;
-		found =
-		    sealed_after(s, f.at.epoch_number, f.at.sequence, &f, e);
+			*looked = at;
 	}
 	return found;
 }

@@ -4,6 +4,7 @@
  * the sys seam, or failing there, it keeps what it has acknowledged until the
  * mirror has it, and going on ends with the right mirror.
  */
+#include "coordinator/forward.h"
 #include "coordinator/roles.h"
 
 #include "common/io.h"
@@ -120,17 +121,23 @@ remove_below(const char *name)
 	unit_remove_tree(path);
 }
 
-/* The hop before sends file `i`. */
 static void
-send_file(uint32_t i)
+put_file(int dir, uint32_t i)
 {
 	size_t len;
 	AUTO_FREE uint8_t *bytes = made_bytes(&u, i, &len);
-	AUTO_CLOSE int fd = openat(in, u.maker.file[i].name,
+	AUTO_CLOSE int fd = openat(dir, u.maker.file[i].name,
 	    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(io_write_at(fd, bytes, len, 0, NULL), 0);
+}
+
+/* The hop before sends file `i`. */
+static void
+send_file(uint32_t i)
+{
+	put_file(in, i);
 }
 
 static void
@@ -359,6 +366,26 @@ START_TEST(without_a_destination_it_begins_nothing)
 }
 END_TEST
 
+/* Else all up to the tip would go, as if nobody needed it. */
+START_TEST(a_base_behind_a_gap_is_found)
+{
+	const uint32_t begins = u.maker.files;
+	struct position before, looked = {0};
+	struct err e = {0};
+	struct sealed s;
+
+	maker_base(&u.maker, u.made, COPYIN_BASE);
+	ck_assert_int_eq(sealed_open(&home, &relay.stream, &s, &e), 0);
+	put_file(s.dir, half);
+	for (uint32_t i = begins; i < u.maker.files; i++)
+		put_file(s.dir, i);
+	ck_assert_int_eq(
+	    forward_find(&s, &u.config.uuid, &looked, &before, &e), 1);
+	ck_assert_uint_eq(before.last, u.maker.file[begins - 1].at.last);
+	sealed_close(&s);
+}
+END_TEST
+
 /* The mirror says that it has stored up to file `i`, and applied the base. */
 static void
 put_word(uint32_t i)
@@ -544,6 +571,7 @@ main(void)
 	tcase_add_test(t, without_a_destination_it_begins_nothing);
 	tcase_add_test(
 	    t, what_the_end_has_lost_comes_again_from_the_hop_before);
+	tcase_add_test(t, a_base_behind_a_gap_is_found);
 	tcase_add_test(t, a_full_relay_takes_one_file_at_a_time);
 	tcase_add_test(t, a_forged_word_is_not_passed_on);
 	tcase_add_loop_test(t, killed_at_any_call_it_goes_on, 0, SHARES);
