@@ -59,8 +59,13 @@ commit_open(struct source *s, struct err *e)
 	}
 	if (!p->all)
 		s->commit.needed = p->needed;
-	return capture_set_commit(
-	    s->capture, p->kind, p->hold, p->timeout_ms, e);
+	if (capture_set_commit(s->capture, p->kind, p->hold, p->timeout_ms, e) <
+	    0)
+		return -1;
+	/* What was published before may have been by other names, or another
+	 * stage, of which the capture core knows nothing. */
+	commit_break(s);
+	return 0;
 }
 
 void

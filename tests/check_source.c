@@ -260,6 +260,48 @@ START_TEST(silence_is_broken_by_heartbeats)
 }
 END_TEST
 
+static uint64_t
+committed(const struct source *s)
+{
+	struct capture_status st;
+
+	capture_status(s->capture, &st);
+	return st.committed;
+}
+
+/* Only what each policy itself finds confirms flushes. */
+START_TEST(another_policy_begins_with_nothing_committed)
+{
+	struct source_kit k;
+	struct source *s;
+	struct ack a;
+	struct err e = {0};
+
+	kit_open(&k, 1, MIB, 2);
+	k.group.commit = (struct commit_config){
+	    .kind = COMMIT_MIRRORS, .needed = 1, .timeout_ms = 60000};
+	k.destination[0].commit = true;
+	kit_base(&k);
+	s = kit_source(&k);
+	kit_pass(s);
+	OK(source_seal_all(s, &e));
+	kit_fill_ack(&k, 0, &a);
+	a.stored = s->tip.at;
+	kit_save_ack(&k, 0, &a);
+	commit_step(s);
+	ck_assert_uint_eq(committed(s), s->tip.at.last);
+	source_close(s);
+	k.destination[0].commit = false;
+	k.destination[1].commit = true;
+	s = kit_source(&k);
+	ck_assert_uint_eq(committed(s), 0);
+	commit_step(s);
+	ck_assert_uint_eq(committed(s), 0);
+	source_close(s);
+	kit_close(&k);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -273,6 +315,7 @@ main(void)
 	tcase_add_test(t, design_9_11_a_copy_in_stays_within_its_window);
 	tcase_add_test(t, design_9_11_copied_in_content_is_not_spool);
 	tcase_add_test(t, silence_is_broken_by_heartbeats);
+	tcase_add_test(t, another_policy_begins_with_nothing_committed);
 	tcase_add_test(
 	    t, files_travel_by_folder_and_acknowledgements_come_back);
 	suite_add_tcase(s, t);
