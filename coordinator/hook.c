@@ -19,6 +19,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 #define LOOK_MS 20u
+#define PIPE_BYTES 65536u
 
 static const char *const kinds[] = {"silence", "commit", "spool"};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -210,16 +211,21 @@ become(const char *path, struct environment *v, int out, pid_t parent)
 	_exit(127);
 }
 
-/* Reads what there is; what is too much goes nowhere. */
+/* Reads what there is, and no more than a pipe holds: who says more and more
+ * must not keep us from the clock. What is too much goes nowhere. */
 static void
 take_output(int fd, struct buf *out, size_t *left)
 {
-	char bytes[1024];
+	char bytes[4096];
 	ssize_t n;
 
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
-		size_t keep = (size_t)n < *left ? (size_t)n : *left;
+	for (size_t got = 0; got < PIPE_BYTES; got += (size_t)n) {
+		size_t keep;
 
+		n = read(fd, bytes, sizeof(bytes));
+		if (n <= 0)
+			return;
+		keep = (size_t)n < *left ? (size_t)n : *left;
 		if (buf_add(out, bytes, keep, NULL) == 0)
 			*left -= keep;
 	}
@@ -253,9 +259,10 @@ watch_it(pid_t pid, int fd, uint32_t limit_ms, struct buf *out, int *status,
 	uint64_t until = clock_mono_ns() + limit_ms * NS_PER_MS;
 	size_t left = HOOK_OUTPUT;
 	bool late = false;
-	pid_t got = 0;
+	siginfo_t info = {0};
+	pid_t got;
 
-	while (got == 0) {
+	while (info.si_pid == 0 && !late) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 
 		(void)poll(&p, 1, LOOK_MS);
@@ -263,15 +270,16 @@ watch_it(pid_t pid, int fd, uint32_t limit_ms, struct buf *out, int *status,
 		/* It said all and lives: poll does not wait any more. */
 		if ((p.revents & (POLLHUP | POLLIN)) == POLLHUP)
 			clock_sleep_ms(LOOK_MS);
-		got = waitpid(pid, status, WNOHANG);
-		late = got == 0 && (ended || clock_mono_ns() >= until);
-		if (late) {
-			(void)kill(-pid, SIGKILL);
-			got = waitpid(pid, status, 0);
-		}
+		if (waitid(P_PID, (id_t)pid, &info,
+			WEXITED | WNOHANG | WNOWAIT) < 0)
+			return err_sys(e, "wait for a hook");
+		late = info.si_pid == 0 && (ended || clock_mono_ns() >= until);
 	}
-	/* What it has left behind goes, too. */
+	/* With what it has left behind, while its number is nobody else's. */
 	(void)kill(-pid, SIGKILL);
+	do
+		got = waitpid(pid, status, 0);
+	while (got < 0 && errno == EINTR);
 	take_output(fd, out, &left);
 	if (got < 0)
 		return err_sys(e, "wait for a hook");

@@ -201,6 +201,20 @@ START_TEST(what_it_says_is_bounded)
 }
 END_TEST
 
+START_TEST(it_is_killed_while_it_says_more_and_more)
+{
+	AUTO(buf_release) struct buf out = {0};
+	struct err e = {0};
+	int status = 0;
+
+	make("#!/bin/sh\ncat /dev/zero &\nexec cat /dev/zero\n", 0755);
+	ck_assert_int_eq(run(300, &out, &status, &e), -1);
+	ck_assert_int_eq(e.sys, ETIMEDOUT);
+	ck_assert_uint_eq(out.len, HOOK_OUTPUT);
+	unit_dir_drop(&dir);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 int
@@ -218,6 +232,7 @@ main(void)
 	tcase_add_test(
 	    t, it_is_killed_with_what_it_started_when_it_takes_too_long);
 	tcase_add_test(t, what_it_says_is_bounded);
+	tcase_add_test(t, it_is_killed_while_it_says_more_and_more);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
