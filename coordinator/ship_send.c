@@ -272,6 +272,8 @@ static int
 send_all(struct ship *s, bool *any, struct err *e)
 {
 	struct sealed_file f;
+	struct err unheard = {0};
+	bool hears = true;
 	int found;
 
 	s->held = false;
@@ -292,8 +294,10 @@ send_all(struct ship *s, bool *any, struct err *e)
 			return found;
 		pace_sent(&s->pace, f.file_len);
 		*any = true;
-		if (fills_up(s) && ship_fetch(s, e) < 0)
-			return -1;
+		/* What was sent is sent, heard of or not: whoever asks next
+		 * says what is wrong. */
+		if (hears && fills_up(s))
+			hears = ship_fetch(s, &unheard) >= 0;
 		if (!s->has_cursor)
 			return 0;
 	}

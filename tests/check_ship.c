@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +150,30 @@ START_TEST(news_that_comes_while_sending_opens_the_window)
 	ship->poll_ns = 0;
 	ck_assert_int_eq(ship_send(ship, &e), 1);
 	ck_assert_uint_eq(kit_count(far), 20 + AHEAD);
+	ck_assert_uint_eq(ship->ring_count, AHEAD);
+}
+END_TEST
+
+/* Else the same files would be sent for as long as that lasts. */
+START_TEST(what_was_sent_stays_sent_where_no_news_can_be_had)
+{
+	char path[ACK_NAME_LEN + 8], file[ACK_NAME_LEN];
+	struct err e = {0};
+
+	ship->ahead = 40;
+	kit_ship_pass(ship);
+	(void)snprintf(path, sizeof(path), "ack/%s",
+	    ack_name(&k.destination[0].mirror, file));
+	ck_assert_int_eq(mkdirat(far, path, 0755), 0);
+	ship->ahead = AHEAD;
+	ship->poll_ns = 0;
+	ck_assert_msg(ship_send(ship, &e) == 1, "%s", e.text);
+	ck_assert_uint_eq(kit_count(far), AHEAD);
+	ck_assert_uint_eq(ship->ring_count, AHEAD);
+	/* It is said. */
+	ship->poll_ns = 0;
+	ck_assert_int_eq(ship_pass(ship, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "acknowledgement"));
 	ck_assert_uint_eq(ship->ring_count, AHEAD);
 }
 END_TEST
@@ -601,6 +627,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, so_many_files_are_sent_ahead_and_no_more);
 	tcase_add_test(t, news_that_comes_while_sending_opens_the_window);
+	tcase_add_test(t, what_was_sent_stays_sent_where_no_news_can_be_had);
 	tcase_add_loop_test(t, what_failed_after_news_is_sent_again, 0, 4);
 	tcase_add_test(t, after_a_restart_it_goes_on_from_what_is_stored);
 	tcase_add_test(t, what_was_lost_over_there_is_sent_again);
