@@ -4,6 +4,7 @@
  *
  *   <group>        projection.NAME     <stream>
  *   <stream>       fold                within | lagging
+ *   <stream>       codec               number, as in a journal file; and level
  *   <stream>       part.<volume>       all | OFFSET+LENGTH; none: all volumes
  *   <stream>       member              its place in the group's layout
  *   <group>        layout              LEVEL:chunk=SIZE:members=NAME,...
@@ -13,6 +14,7 @@
 #include "coordinator/catalogue_db.h"
 #include "coordinator/projection.h"
 #include "coordinator/sql.h"
+#include "fileformat/codec.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,6 +122,28 @@ load_member(struct catalogue *c, const struct group_config *g,
 	return 0;
 }
 
+/* "CODEC LEVEL"; without it the group's. */
+static int
+load_codec(struct catalogue *c, const struct group_config *g,
+    struct projection_config *p, struct err *e)
+{
+	unsigned codec, level;
+	char text[32], more;
+	int got = catalogue_get(c, &p->stream, "codec", text, sizeof(text), e);
+
+	p->codec = g->codec;
+	p->codec_level = g->codec_level;
+	if (got <= 0)
+		return got;
+	if (sscanf(text, "%3u %3u%c", &codec, &level, &more) != 2 ||
+	    codec < CODEC_NONE || codec > CODEC_ZSTD ||
+	    level > (unsigned)codec_levels((enum codec)codec))
+		return impossible(e, "compression", p->name);
+	p->codec = (enum codec)codec;
+	p->codec_level = (int)level;
+	return 0;
+}
+
 static int
 load_one(struct catalogue *c, const struct group_config *g,
     struct projection_config *p, struct err *e)
@@ -130,7 +154,9 @@ load_one(struct catalogue *c, const struct group_config *g,
 		return -1;
 	if (!fold_mode_parse(text, &p->fold))
 		return impossible(e, "folding", p->name);
-	return load_member(c, g, p, e) < 0 ? -1 : load_parts(c, g, p, e);
+	if (load_codec(c, g, p, e) < 0 || load_member(c, g, p, e) < 0)
+		return -1;
+	return load_parts(c, g, p, e);
 }
 
 static struct projection_config *
@@ -239,6 +265,10 @@ catalogue_add_projection(struct catalogue *c, const struct projection_config *p,
 		0 ||
 	    catalogue_set(c, &p->stream, "fold",
 		p->fold == FOLD_NONE ? "" : fold_mode_name(p->fold), e) < 0)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%u %d", p->codec, p->codec_level);
+	if ((p->codec != g->codec || p->codec_level != g->codec_level) &&
+	    catalogue_set(c, &p->stream, "codec", text, e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text), "%" PRIu32, p->member);
 	if (p->layout.members > 0 &&

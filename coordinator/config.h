@@ -75,6 +75,8 @@ struct projection_config {
 	char name[NAME_LIMIT];
 	struct uuid group, stream;
 	enum fold_mode fold;
+	enum codec codec; /* the group's, unless it was given its own */
+	int codec_level;
 	struct layout layout; /* members 0: none; else the group's */
 	uint32_t member;      /* of it, from 0; its name is that one's */
 	uint32_t part_count;  /* 1 or more, no volume twice */

@@ -386,9 +386,11 @@ finish(struct source *s, const struct job *j, struct err *e)
 	if (put_note(s, OP_COPYIN_END, j, &end, e) < 0)
 		return -1;
 	log_info("copy-in ends at transaction %ju", (uintmax_t)end);
-	log_info("copy-in: %ju bytes were copied, %ju were left out: every "
-		 "mirror has them",
-	    (uintmax_t)s->comparing.copied, (uintmax_t)s->comparing.equal);
+	if (s->comparing.equal > 0)
+		log_info("copy-in: %ju bytes were copied, %ju were left out, "
+			 "because every mirror has them",
+		    (uintmax_t)s->comparing.copied,
+		    (uintmax_t)s->comparing.equal);
 	copyin_compare_close(s);
 	return store_running(s, j, JOB_DONE, end, e) < 0 ? -1 : 1;
 }

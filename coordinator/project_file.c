@@ -179,8 +179,8 @@ fill_spec(struct project *p, bool folded, struct writer_spec *spec)
 		.target_count = targets},
 	    .volumes = p->table,
 	    .targets = p->targets,
-	    .codec = p->group.codec,
-	    .level = p->group.codec_level,
+	    .codec = p->projection.codec,
+	    .level = p->projection.codec_level,
 	    .key = &p->home->key,
 	    .group_key = p->group.encrypted ? &p->key : NULL,
 	};

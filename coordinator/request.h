@@ -68,6 +68,9 @@ change_fn request_group_digest;
 const char *change_need(struct change *ch, const char *key, struct err *e);
 /* The same, "" when it is missing. */
 const char *change_text(struct change *ch, const char *key);
+/* "none", "zlib", "zstd", the latter two with ":LEVEL" if wanted; "": none. */
+int change_codec(
+    const char *text, enum codec *codec, int *level, struct err *e) CHECKED;
 bool change_has(struct change *ch, const char *key);
 /* The source group of that name; NULL and REFUSED, naming those that exist. */
 const struct group_config *change_group(

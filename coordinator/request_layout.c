@@ -65,6 +65,8 @@ add_member(struct change *ch, const struct group_config *g,
 {
 	struct projection_config p = {.group = g->uuid,
 	    .fold = fold,
+	    .codec = g->codec,
+	    .codec_level = g->codec_level,
 	    .layout = spec->layout,
 	    .member = i};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_projection: projection-add (name, group, volume..., range..., fold),
- * projection-remove (name, group). A range is VOLUME:OFFSET+LENGTH, in
- * bytes. */
+/* request_projection: projection-add (name, group, volume..., range..., fold,
+ * compress), projection-remove (name, group). A range is VOLUME:OFFSET+LENGTH,
+ * in bytes. */
 #include "coordinator/request.h"
 
 #include "common/cleanup.h"
@@ -129,6 +129,7 @@ request_projection_add(struct change *ch, struct err *e)
 	const struct group_config *g =
 	    group == NULL ? NULL : change_group(ch, group, e);
 	const char *fold = change_text(ch, "fold");
+	const char *codec = change_text(ch, "compress");
 
 	if (g == NULL || check_new(ch, g, name, e) < 0 ||
 	    take_parts(ch, g, &p, e) < 0)
@@ -136,6 +137,11 @@ request_projection_add(struct change *ch, struct err *e)
 	if (fold[0] != '\0' && !fold_mode_parse(fold, &p.fold))
 		return err_set(e, ERR_REFUSED,
 		    "--fold is 'none', 'within' or 'lagging', not '%s'", fold);
+	p.codec = g->codec;
+	p.codec_level = g->codec_level;
+	if (codec[0] != '\0' &&
+	    change_codec(codec, &p.codec, &p.codec_level, e) < 0)
+		return -1;
 	(void)strcpy(p.name, name);
 	p.group = g->uuid;
 	if (uuid_make(&p.stream, e) < 0 ||

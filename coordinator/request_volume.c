@@ -140,23 +140,22 @@ change_spool_policy(const char *name)
 	return strcmp(name, "fail") == 0 ? CAPTURE_FAIL : 0;
 }
 
-/* "none", "zlib", "zstd", the latter two with ":LEVEL" if wanted; "": none. */
-static int
-choose_codec(const char *text, struct group_config *g, struct err *e)
+int
+change_codec(const char *text, enum codec *codec, int *out, struct err *e)
 {
 	size_t len = strcspn(text, ":");
 	char *end = NULL;
 	long level = 0;
 
-	g->codec = CODEC_NONE;
+	*codec = CODEC_NONE;
 	for (uint32_t c = CODEC_NONE; c <= CODEC_ZSTD; c++)
 		if (strlen(codec_name(c)) == len &&
 		    strncmp(text, codec_name(c), len) == 0)
-			g->codec = (enum codec)c;
-	if (len > 0 && strncmp(text, codec_name(g->codec), len) != 0)
+			*codec = (enum codec)c;
+	if (len > 0 && strncmp(text, codec_name(*codec), len) != 0)
 		return err_set(e, ERR_REFUSED,
 		    "compression '%s': it is 'none', 'zlib' or 'zstd'", text);
-	if (!codec_is_built(g->codec))
+	if (!codec_is_built(*codec))
 		return err_set(e, ERR_REFUSED,
 		    "compression '%s' is not built into this release: it needs "
 		    "libzstd",
@@ -164,12 +163,12 @@ choose_codec(const char *text, struct group_config *g, struct err *e)
 	if (text[len] == ':') {
 		level = strtol(text + len + 1, &end, 10);
 		if (end == text + len + 1 || *end != 0 || level < 1 ||
-		    level > codec_levels(g->codec))
+		    level > codec_levels(*codec))
 			return err_set(e, ERR_REFUSED,
 			    "compression '%s': levels of %s are 1..%d", text,
-			    codec_name(g->codec), codec_levels(g->codec));
+			    codec_name(*codec), codec_levels(*codec));
 	}
-	g->codec_level = (int)level;
+	*out = (int)level;
 	return 0;
 }
 
@@ -205,7 +204,8 @@ make_group(
 		return err_set(e, ERR_REFUSED,
 		    "spool policy '%s': it is 'passthrough', 'block' or 'fail'",
 		    policy);
-	if (choose_codec(change_text(ch, "codec"), g, e) < 0)
+	if (change_codec(
+		change_text(ch, "codec"), &g->codec, &g->codec_level, e) < 0)
 		return -1;
 	g->seal_age_ms = 1000;
 	g->heartbeat_ms = 30000;

@@ -46,7 +46,8 @@ run_projection_add(struct args *a)
 	    client_add(&m, a, "dry-run", &e) < 0 ||
 	    message_add_text(&m, "name", a->words[0], &e) < 0 ||
 	    client_add(&m, a, "group", &e) < 0 ||
-	    client_add(&m, a, "fold", &e) < 0)
+	    client_add(&m, a, "fold", &e) < 0 ||
+	    client_add(&m, a, "compress", &e) < 0)
 		return tell_err(&e);
 	for (int i = 0; i < a->option_count; i++) {
 		const char *name = a->options[i].spec->name;
@@ -132,6 +133,8 @@ one_json(struct json *j, const struct snapshot *s,
 	json_text(j, "group", g->name);
 	json_text(j, "stream", uuid_text(&p->stream, uuid));
 	json_text(j, "fold", fold_mode_name(p->fold));
+	json_text(j, "compress", codec_name(p->codec));
+	json_number(j, "compress_level", (uint64_t)p->codec_level);
 	json_array(j, "parts");
 	for (uint32_t i = 0; i < p->part_count; i++)
 		part_json(j, g, &p->parts[i]);

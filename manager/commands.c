@@ -60,6 +60,7 @@ static const struct option_spec projection_add_options[] = {
     {"volume", "VOLUME", "takes this volume (repeat; default: all)"},
     {"range", "VOLUME:OFFSET+LENGTH", "takes this part of it (repeat)"},
     {"fold", "within|lagging", "leaves out what is written over"},
+    {"compress", "CODEC[:LEVEL]", "none, zlib or zstd (default: the group's)"},
     DRY_RUN,
     END,
 };
@@ -449,10 +450,12 @@ const struct command commands[] = {
 	"defines what some destinations get",
 	"Defines another stream that is made from the group's: only some of "
 	"its volumes,\nor a range of one; addresses stay as they are, and "
-	"what is outside is never\nwritten at the mirror. Export the group "
-	"with --projection for such a mirror.\n\n"
+	"what is outside is never\nwritten at the mirror. Or all of it, "
+	"folded, or compressed in another way.\nExport the group with "
+	"--projection for such a mirror.\n\n"
 	"  aim-manager projection add logs --group shop --volume log\n"
-	"  aim-manager projection add low --group shop --range db:0+64G",
+	"  aim-manager projection add low --group shop --range db:0+64G\n"
+	"  aim-manager projection add far --group shop --compress zstd:19",
 	projection_add_options, run_projection_add},
     {"projection", "list", "", 0, 0, false, "lists projections",
 	"Lists what was defined with 'projection add', and how much of what "

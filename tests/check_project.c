@@ -58,6 +58,7 @@ setup(void)
 	k.group.volumes = volumes;
 	k.group.volume_count = 2;
 	config = (struct projection_config){.name = "all",
+	    .codec = CODEC_NONE,
 	    .group = k.group.uuid,
 	    .part_count = 2,
 	    .parts = parts};
