@@ -266,7 +266,8 @@ catalogue_add_projection(struct catalogue *c, const struct projection_config *p,
 	    catalogue_set(c, &p->stream, "fold",
 		p->fold == FOLD_NONE ? "" : fold_mode_name(p->fold), e) < 0)
 		return -1;
-	(void)snprintf(text, sizeof(text), "%u %d", p->codec, p->codec_level);
+	(void)snprintf(
+	    text, sizeof(text), "%d %d", (int)p->codec, p->codec_level);
 	if ((p->codec != g->codec || p->codec_level != g->codec_level) &&
 	    catalogue_set(c, &p->stream, "codec", text, e) < 0)
 		return -1;
