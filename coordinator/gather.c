@@ -287,7 +287,7 @@ forget(struct run *r, uint64_t members, struct err *e)
 	if (r->work.state.read == NULL)
 		return 0;
 	if (gather_state_forget(&r->work.state, members, &units, e) < 0 ||
-	    gather_state_sync(&r->work.state, e) < 0)
+	    gather_work_sync(&r->work, e) < 0)
 		return -1;
 	r->result->again += units * r->work.unit;
 	return 0;
