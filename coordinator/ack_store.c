@@ -85,14 +85,6 @@ ack_load(struct home *h, const struct destination_config *d, struct ack *out,
 	return 1;
 }
 
-static bool
-is_same(const struct position *a, const struct position *b)
-{
-	return uuid_equal(&a->epoch, &b->epoch) &&
-	       position_compare(a, b) == 0 && a->last == b->last &&
-	       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
-}
-
 /* Is the end of one of our files? A file that was pruned cannot be asked any
  * more; then it is enough that its place is before the oldest. */
 static int
@@ -105,7 +97,7 @@ check_position(const struct destination_config *d, struct sealed *s,
 	struct sealed_file f;
 	int found;
 
-	if (position_is_nil(p) || (known != NULL && is_same(p, known)))
+	if (position_is_nil(p) || (known != NULL && position_equal(p, known)))
 		return 0;
 	(void)journal_name(p->epoch_number, p->sequence, name);
 	found = sealed_look(s, p->epoch_number, p->sequence, &f, e);

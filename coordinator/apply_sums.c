@@ -61,13 +61,6 @@ apply_sums_close(struct apply *a)
 	a->sums = NULL;
 }
 
-static bool
-is_same(const struct position *a, const struct position *b)
-{
-	return position_compare(a, b) == 0 &&
-	       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
-}
-
 /* What the mirror has of each volume: no more than the source had when it
  * asked, for a device may be larger. */
 static int
@@ -101,7 +94,7 @@ begin(struct apply *a, struct apply_sums *m, struct err *e)
 
 	if (got > 0)
 		got = compare_list_load(a->stage.home, f.reader, &m->list, e);
-	if (got > 0 && !is_same(&m->list->begin, &a->begin))
+	if (got > 0 && !position_equal(&m->list->begin, &a->begin))
 		got = 0;
 	if (got > 0 && (find_volumes(a, m, f.reader, e) < 0 ||
 			   summer_open(&m->summer, &m->list->key, e) < 0 ||
@@ -224,7 +217,7 @@ get_ready(struct apply *a, struct err *e)
 {
 	int got;
 
-	if (a->sums != NULL && is_same(&a->sums->begin, &a->begin))
+	if (a->sums != NULL && position_equal(&a->sums->begin, &a->begin))
 		return a->answered ? 0 : 1;
 	apply_sums_close(a);
 	a->answered = false;

@@ -81,14 +81,6 @@ stop(struct source *s, const char *fmt, ...)
 	return LOOK_OVER;
 }
 
-static bool
-is_same(const struct position *a, const struct position *b)
-{
-	return uuid_equal(&a->epoch, &b->epoch) &&
-	       position_compare(a, b) == 0 && a->last == b->last &&
-	       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
-}
-
 /* ---- what is compared ---- */
 
 static void
@@ -325,7 +317,7 @@ judge(struct source *s, uint32_t i)
 
 	if (page->total == 0)
 		return stop(s, "%s has none: %.100s", name, page->reason);
-	if (!is_same(&page->at, &c->fork))
+	if (!position_equal(&page->at, &c->fork))
 		return stop(s,
 		    "the image of %s is not of the place where this epoch "
 		    "begins",

@@ -24,14 +24,6 @@ store_name(const struct destination_config *d, char out[STORE_NAME_LEN])
 	return out;
 }
 
-static bool
-is_same(const struct position *a, const struct position *b)
-{
-	return uuid_equal(&a->epoch, &b->epoch) &&
-	       position_compare(a, b) == 0 && a->last == b->last &&
-	       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
-}
-
 int
 sums_read(const struct home *h, const struct destination_config *d,
     const struct position *begin, uint32_t page, const uint8_t *bytes,
@@ -61,7 +53,7 @@ sums_read(const struct home *h, const struct destination_config *d,
 		    "page %u of the sums is of another stream, group, mirror "
 		    "or site",
 		    page);
-	if (!is_same(&s.begin, begin) || s.first != page * SUMS_IN_PAGE)
+	if (!position_equal(&s.begin, begin) || s.first != page * SUMS_IN_PAGE)
 		return 0;
 	*out = s;
 	return 1;

@@ -92,6 +92,14 @@ position_compare(const struct position *a, const struct position *b)
 }
 
 bool
+position_equal(const struct position *a, const struct position *b)
+{
+	return uuid_equal(&a->epoch, &b->epoch) &&
+	       position_compare(a, b) == 0 && a->last == b->last &&
+	       memcmp(a->digest, b->digest, DIGEST_LEN) == 0;
+}
+
+bool
 position_is_nil(const struct position *p)
 {
 	return p->epoch_number == 0 && p->sequence == 0 && p->last == 0 &&

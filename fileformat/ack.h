@@ -67,6 +67,8 @@ const char *ack_name(const struct uuid *mirror, char out[ACK_NAME_LEN]);
 /* By epoch number, then sequence: <0, 0, >0. */
 int position_compare(const struct position *a, const struct position *b);
 bool position_is_nil(const struct position *p);
+/* The same place of the same history: all fields. */
+bool position_equal(const struct position *a, const struct position *b);
 /* As it lies in a file, at b + at; CORRUPT when it is half empty. */
 #define POSITION_LEN 72
 void position_put(const struct position *p, uint8_t to[POSITION_LEN]);
